@@ -1,0 +1,88 @@
+/* What is mended in the embedded engine, compiled against its own private headers.
+ * src/engine/embedded.rs names the faults and their sources. */
+#include "rd.h" /* first: it chooses the features of the C library */
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rdkafka_int.h"
+#include "rdkafka_interceptor.h"
+
+/* Takes the place of rd_kafka_interceptors_destroy() where rd_kafka_new() gives up.
+ * `conf` is the struct-copy of the application's configuration: the lists that were made on
+ * the configuration (on_conf_*, on_new, config) still belong to the application. Only what
+ * the on_new interceptors added to the handle goes. */
+void superstream_engine_failed_creation(rd_kafka_conf_t *conf) {
+        rd_list_destroy(&conf->interceptors.on_destroy);
+        rd_list_destroy(&conf->interceptors.on_send);
+        rd_list_destroy(&conf->interceptors.on_acknowledgement);
+        rd_list_destroy(&conf->interceptors.on_consume);
+        rd_list_destroy(&conf->interceptors.on_commit);
+        rd_list_destroy(&conf->interceptors.on_request_sent);
+        rd_list_destroy(&conf->interceptors.on_response_received);
+        rd_list_destroy(&conf->interceptors.on_thread_start);
+        rd_list_destroy(&conf->interceptors.on_thread_exit);
+        rd_list_destroy(&conf->interceptors.on_broker_state_change);
+}
+
+/* The size of what superstream_engine_save_modified() writes. */
+size_t superstream_engine_modified_size(void) {
+        return sizeof(struct rd_kafka_anyconf_hdr);
+}
+
+/* The bits that tell which properties the application has set. Setting a property to its old
+ * value leaves its bit behind; putting the bits back leaves nothing. */
+void superstream_engine_save_modified(const rd_kafka_conf_t *conf, void *to) {
+        memcpy(to, &conf->hdr, sizeof(conf->hdr));
+}
+
+void superstream_engine_restore_modified(rd_kafka_conf_t *conf, const void *from) {
+        memcpy(&conf->hdr, from, sizeof(conf->hdr));
+}
+
+/* CA bundles of distributions that keep nothing where OpenSSL looks by default (/etc/ssl, see
+ * .cargo/config.toml): Debian without hashed names, Red Hat and its kin, SUSE. */
+static const char *const ca_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/var/lib/ca-certificates/ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+};
+
+/* Whether OpenSSL's own places hold certificates: a bundle, or a folder of hashed names. Loading
+ * a whole bundle beside them would cost milliseconds for each client. */
+static int openssl_finds_certificates(void) {
+        const struct dirent *entry;
+        DIR *folder;
+        int found = access("/etc/ssl/cert.pem", R_OK) == 0;
+
+        if (found || !(folder = opendir("/etc/ssl/certs")))
+                return found;
+        while (!found && (entry = readdir(folder))) {
+                size_t length = strlen(entry->d_name);
+                found = length > 2 && !strcmp(entry->d_name + length - 2, ".0");
+        }
+        closedir(folder);
+        return found;
+}
+
+/* Stands in for SSL_CTX_set_default_verify_paths() in the engine: OpenSSL's own places,
+ * SSL_CERT_FILE and SSL_CERT_DIR; where they hold nothing, the system's bundle. */
+int superstream_engine_system_trust(SSL_CTX *context) {
+        int result = SSL_CTX_set_default_verify_paths(context);
+        size_t i;
+
+        if (getenv("SSL_CERT_FILE") || getenv("SSL_CERT_DIR") || openssl_finds_certificates())
+                return result;
+        for (i = 0; i < sizeof(ca_bundles) / sizeof(*ca_bundles); i++) {
+                if (access(ca_bundles[i], R_OK) == 0 &&
+                    SSL_CTX_load_verify_locations(context, ca_bundles[i], NULL) == 1)
+                        break;
+        }
+        ERR_clear_error();
+        return result;
+}

@@ -1,0 +1,214 @@
+//! The messages between a Superstream client and the Superstream service.
+//!
+//! One set of types for every transport. Names and fields follow the messages of the deployed
+//! SDKs (`registerClient`, `startClient`, `clientConfigUpdate`, …); what those do not have is
+//! optional here, so that an old peer is understood and understands us. Unknown fields are
+//! ignored by both sides.
+//!
+//! Secrets never enter these types: the library masks a configuration before it builds one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A configuration as properties and their values, named as librdkafka names them.
+pub type Configuration = Map<String, Value>;
+
+/// What a Kafka client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKind {
+    /// Created with `RD_KAFKA_PRODUCER`. librdkafka's admin clients are producers too.
+    Producer,
+    /// Created with `RD_KAFKA_CONSUMER`.
+    Consumer,
+    /// An admin client, where the peer can tell (the deployed SDKs do).
+    Admin,
+}
+
+impl ClientKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What the service wants done with its advice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Apply the advice.
+    #[default]
+    Active,
+    /// Ask, plan and report, but change nothing.
+    Observe,
+}
+
+/// `registerClient`: a client introduces itself and asks for advice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegisterClient {
+    /// `<server_name>:<client_id>` of the NATS connection; absent on other transports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_connection_id: Option<String>,
+    /// The language of the SDK: `c` for this library.
+    pub language: String,
+    /// The version of the SDK.
+    pub version: String,
+    /// Payload reduction's sample count; this library never learns, and sends 0.
+    pub learning_factor: i64,
+    /// The application's own configuration, masked.
+    pub config: Configuration,
+    /// Payload reduction; always false from this library.
+    pub reduction_enabled: bool,
+    /// The Kafka cluster's id at the service; 0 is unknown.
+    pub connection_id: i64,
+    /// `SUPERSTREAM_TAGS`: JSON text, or empty.
+    pub tags: String,
+    /// An address of the host.
+    pub client_ip: String,
+    /// The host's name.
+    pub client_host: String,
+    /// Producer or consumer.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ClientKind>,
+    /// The process id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// `rd_kafka_version_str()` of the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// The same for every try to register one client, so that a repeated registration is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_id: Option<String>,
+}
+
+/// The answer to [`RegisterClient`] over a transport that can answer at once: the reply to
+/// `registerClient` and the `startClient` message in one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Names this client in every later message.
+    pub client_hash: String,
+    /// The account that the token belongs to.
+    #[serde(default)]
+    pub account_name: String,
+    /// Kept for the deployed SDKs.
+    #[serde(default)]
+    pub learning_factor: i64,
+    /// The start message.
+    #[serde(flatten)]
+    pub start: StartClient,
+}
+
+/// `startClient`: whether the client may be tuned, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StartClient {
+    /// False: no advice now; `error` says why.
+    pub start: bool,
+    /// The advice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimized_configuration: Option<Configuration>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Observe lets a whole fleet plan and report without a change.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// `clientConfigUpdate`: what the client runs with, and how it came to that.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientConfigUpdate {
+    /// From [`Registered`].
+    pub client_hash: String,
+    /// The full effective configuration, masked.
+    pub config: Configuration,
+    /// What was changed.
+    pub changes: Vec<Change>,
+    /// What was asked for and not done.
+    pub refusals: Vec<Refusal>,
+    /// The mode that the plan was carried out in.
+    pub mode: Mode,
+}
+
+/// One property that the plan sets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The property, by its canonical name.
+    pub key: String,
+    /// The value before; absent where the engine does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The value after.
+    pub new: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One piece of advice that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The property as the service named it.
+    pub key: String,
+    /// The value that the service asked for, as JSON text. Masked for keys off the allow-list.
+    pub asked: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Topics and the partitions that were used.
+pub type TopicsPartitions = std::collections::BTreeMap<String, Vec<i32>>;
+
+/// `clientsUpdate`: what a client did since its last report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientReport {
+    /// From [`Registered`].
+    pub client_hash: String,
+    /// The Kafka cluster's id at the service; 0 is unknown.
+    pub connection_id: i64,
+    /// Topics that the client produced to.
+    pub producer_topics_partitions: TopicsPartitions,
+    /// Topics that the client consumed from.
+    pub consumer_group_topics_partitions: TopicsPartitions,
+}
+
+/// `clientErrors`: something that concerns the service went wrong in a client.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientError {
+    /// From [`Registered`].
+    pub client_hash: String,
+    /// What went wrong, in words, without secrets.
+    pub error: String,
+}
+
+/// `updates`: a message that the service has for a client, in the envelope of the deployed SDKs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// Grows by one with each update of one client.
+    #[serde(default)]
+    pub sequence: u64,
+    /// `CompressionUpdate`, `ToggleReduction`, `LearnedSchema`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Base64 of the JSON body.
+    pub payload: String,
+}
+
+/// The answer to a question for updates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Updates {
+    /// In order; empty where there is nothing new.
+    pub updates: Vec<Update>,
+}
+
+/// The body of every 4xx and 5xx answer of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong and what to do about it.
+    pub error: String,
+}

@@ -1,0 +1,168 @@
+//! Reading a message out of a request, with a reason for every one that cannot be taken.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::ApiError;
+
+/// Largest body that is taken.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// So much of a body that is too large is still read, because most clients read an answer only
+/// after they have sent everything.
+const MAX_DISCARDED: usize = 16 * MAX_BODY;
+
+/// Fields that hold a name out of a list. serde would also take an object for one.
+const NAMES: [&str; 2] = ["type", "mode"];
+/// Fields that hold a list of objects. serde would also take lists in the list.
+const LISTS: [&str; 2] = ["changes", "refusals"];
+
+/// A message of the protocol, out of a JSON body.
+pub struct Message<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Message<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        check_type(&parts.headers)?;
+        let bytes = read(&parts.headers, body).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let media_type = given.split(';').next().unwrap_or("").trim();
+    match media_type.eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be JSON: send it with `Content-Type: application/json`",
+        )),
+    }
+}
+
+async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let too_large = || {
+        let words = format!("the body is larger than {MAX_BODY} bytes: send less");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+    };
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+    if length > MAX_BODY && headers.contains_key(EXPECT) {
+        // The client waits for leave to send.
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let mut seen = 0usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            ApiError::bad_request(format!(
+                "the body did not arrive whole ({error}): send it again"
+            ))
+        })?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        seen = seen.saturating_add(data.len());
+        if seen <= MAX_BODY {
+            bytes.extend_from_slice(data);
+        } else if seen > MAX_DISCARDED {
+            break;
+        }
+    }
+    if seen > MAX_BODY {
+        Err(too_large())
+    } else {
+        Ok(bytes)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
+    })?;
+    check_shape(&value).map_err(ApiError::unprocessable)?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let words = format!("the message is not as docs/openapi.yaml has it: {error}");
+        ApiError::unprocessable(words)
+    })
+}
+
+/// serde takes more than the protocol says: a list for an object, field by field, and an object
+/// for a name. Nobody should come to rely on that.
+fn check_shape(value: &Value) -> Result<(), String> {
+    let Value::Object(message) = value else {
+        return Err("the message must be a JSON object".to_owned());
+    };
+    for name in NAMES {
+        if message.get(name).is_some_and(Value::is_object) {
+            return Err(format!("{name} must be a text"));
+        }
+    }
+    for list in LISTS {
+        if let Some(Value::Array(items)) = message.get(list)
+            && !items.iter().all(Value::is_object)
+        {
+            return Err(format!("{list} must be a list of objects"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use superstream_protocol::{ClientConfigUpdate, RegisterClient};
+
+    fn register(text: &str) -> Result<RegisterClient, StatusCode> {
+        parse(text.as_bytes()).map_err(|e| axum::response::IntoResponse::into_response(e).status())
+    }
+
+    #[test]
+    fn what_cannot_be_taken() {
+        let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
+        for text in ["", "{", "{\"a\":1e999}", "\u{1}", "{} {}", deep.as_str()] {
+            assert_eq!(register(text), Err(StatusCode::BAD_REQUEST), "{text:.40}");
+        }
+        for text in [
+            "[]",
+            "null",
+            "\"text\"",
+            "{\"pid\":-1}",
+            "{\"pid\":4294967296}",
+            "{\"learning_factor\":1.5}",
+            "{\"learning_factor\":99999999999999999999}",
+            "{\"config\":[]}",
+            "{\"type\":\"broker\"}",
+            "{\"type\":{\"producer\":null}}",
+            "{\"tags\":null}",
+        ] {
+            assert_eq!(
+                register(text),
+                Err(StatusCode::UNPROCESSABLE_ENTITY),
+                "{text}"
+            );
+        }
+        assert!(parse::<ClientConfigUpdate>(b"{\"refusals\":[[\"k\",\"v\",\"r\"]]}").is_err());
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        assert_eq!(
+            register("{\"language\":\"c\",\"new\":1}").map(|r| r.language),
+            Ok("c".into())
+        );
+    }
+}

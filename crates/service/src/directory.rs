@@ -1,0 +1,227 @@
+//! The service itself, in the messages of the protocol and without a transport.
+//!
+//! Every call may wait for the disk: call from a thread that may.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, Updates,
+};
+
+use crate::mask::Masker;
+use crate::rules::{Rules, Traits};
+use crate::store::{Store, StoreError};
+use crate::view::{ClientDetail, ClientList, ListQuery};
+
+/// Longest registration id, in bytes.
+pub const MAX_REGISTRATION_ID: usize = 128;
+
+/// The account that every token of this service belongs to.
+const ACCOUNT: &str = "local";
+
+/// Why the service did not do what it was asked.
+#[derive(Debug)]
+pub enum ServiceError {
+    /// There is no client of that name: it never registered, or is long forgotten.
+    UnknownClient,
+    /// The message names another client than its address.
+    OtherClient,
+    /// The message cannot be meant.
+    Invalid(String),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownClient => f.write_str(
+                "no client of this name is registered here: register again and use the \
+                 client_hash of the answer",
+            ),
+            Self::OtherClient => f.write_str(
+                "client_hash in the message is not the client that the message was sent for: \
+                 leave it out, or give the same",
+            ),
+            Self::Invalid(reason) => f.write_str(reason),
+            Self::Store(error) => write!(f, "the service's store failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The answer to a registration.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// What the client is told.
+    pub registered: Registered,
+    /// False where the same registration came before.
+    pub is_new: bool,
+}
+
+/// The clients of a service, and what it tells them.
+pub struct Directory {
+    store: Store,
+    rules: RwLock<Arc<Rules>>,
+    masker: Masker,
+    observe: bool,
+}
+
+impl Directory {
+    /// A service over a store. `observe` has every client observe, whatever the rules say.
+    pub fn new(store: Store, rules: Rules, masker: Masker, observe: bool) -> Self {
+        Self {
+            store,
+            rules: RwLock::new(Arc::new(rules)),
+            masker,
+            observe,
+        }
+    }
+
+    /// Gives advice by these rules from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The mode where no rule says otherwise.
+    pub fn mode(&self) -> Mode {
+        match self.observe {
+            true => Mode::Observe,
+            false => self.rules().mode(),
+        }
+    }
+
+    /// A client introduces itself and is given advice.
+    pub fn register(&self, mut message: RegisterClient) -> Result<Registration, ServiceError> {
+        if let Some(id) = &message.registration_id
+            && !(1..=MAX_REGISTRATION_ID).contains(&id.len())
+        {
+            return Err(ServiceError::Invalid(format!(
+                "registration_id has {} bytes: give 1 to {MAX_REGISTRATION_ID}, or leave it out",
+                id.len()
+            )));
+        }
+        let rules = self.rules();
+        // The rules see what the client sent; the store never does.
+        let mut traits = Traits::of(&message);
+        self.masker.registration(&mut message);
+        let (client_hash, mut start, is_new) = self.store.register(&message, |topics| {
+            traits.topics.extend(topics);
+            rules.decide(&traits)
+        })?;
+        if self.observe {
+            start.mode = Mode::Observe;
+        }
+        let registered = Registered {
+            client_hash,
+            account_name: ACCOUNT.into(),
+            learning_factor: 0,
+            start,
+        };
+        Ok(Registration { registered, is_new })
+    }
+
+    /// A client tells what it runs with.
+    pub fn configure(
+        &self,
+        client: &str,
+        mut message: ClientConfigUpdate,
+    ) -> Result<(), ServiceError> {
+        same_client(client, &message.client_hash)?;
+        self.masker.update(&mut message);
+        found(self.store.configure(client, &message)?)
+    }
+
+    /// A client tells which topics it used.
+    pub fn report(&self, client: &str, message: &ClientReport) -> Result<(), ServiceError> {
+        same_client(client, &message.client_hash)?;
+        found(self.store.report(client, message)?)
+    }
+
+    /// A client tells what went wrong.
+    pub fn error(&self, client: &str, mut message: ClientError) -> Result<(), ServiceError> {
+        same_client(client, &message.client_hash)?;
+        if message.error.is_empty() {
+            return Err(ServiceError::Invalid(
+                "error is empty: say what went wrong".into(),
+            ));
+        }
+        self.masker.error(&mut message);
+        found(self.store.error(client, &message.error)?)
+    }
+
+    /// A client asks for what is new since the update that it saw last.
+    pub fn updates(&self, client: &str, after: u64) -> Result<Updates, ServiceError> {
+        let updates = self
+            .store
+            .updates(client, after)?
+            .ok_or(ServiceError::UnknownClient)?;
+        Ok(Updates { updates })
+    }
+
+    /// Has an update ready for a client; it gets it when it asks. The answer is its number.
+    pub fn push_update(
+        &self,
+        client: &str,
+        kind: &str,
+        payload: &str,
+    ) -> Result<u64, ServiceError> {
+        self.store
+            .push_update(client, kind, payload)?
+            .ok_or(ServiceError::UnknownClient)
+    }
+
+    /// A client goes. What is known of it stays for the operator to see, and a report that was
+    /// overtaken by the goodbye is still taken.
+    pub fn goodbye(&self, client: &str) -> Result<(), ServiceError> {
+        found(self.store.goodbye(client)?)
+    }
+
+    /// A page of clients.
+    pub fn list(&self, query: &ListQuery) -> Result<ClientList, ServiceError> {
+        Ok(self.store.list(query)?)
+    }
+
+    /// All that is known of a client.
+    pub fn client(&self, client: &str) -> Result<ClientDetail, ServiceError> {
+        self.store
+            .client(client)?
+            .ok_or(ServiceError::UnknownClient)
+    }
+
+    /// Forgets clients that are long gone. Tells how many.
+    pub fn prune(&self) -> Result<usize, ServiceError> {
+        Ok(self.store.prune()?)
+    }
+}
+
+fn found(found: bool) -> Result<(), ServiceError> {
+    if found {
+        Ok(())
+    } else {
+        Err(ServiceError::UnknownClient)
+    }
+}
+
+/// A message may repeat whom it is from, but not name another.
+fn same_client(client: &str, named: &str) -> Result<(), ServiceError> {
+    match named.is_empty() || named == client {
+        true => Ok(()),
+        false => Err(ServiceError::OtherClient),
+    }
+}

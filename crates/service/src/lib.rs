@@ -1,0 +1,33 @@
+//! The reference Superstream service: Kafka clients register here, are given tuning advice from
+//! rules, and report what they did with it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`directory`] | the service itself, without a transport: register, configure, report, … |
+//! | [`rules`] | the rules file, and advice from it |
+//! | [`store`] | clients, advice, reports and errors in SQLite |
+//! | [`mask`] | what hides secrets before anything is stored |
+//! | [`api`] | HTTP and JSON over the directory; `docs/openapi.yaml` describes it |
+//! | [`server`] | sockets, TLS, limits, start and stop |
+//! | [`reload`] | takes changed rules while the service runs |
+//! | [`view`] | what the service shows of a client to its operator |
+//!
+//! Another transport is a module beside [`api`] that calls the same [`directory::Directory`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+mod auth;
+mod body;
+pub mod directory;
+mod glob;
+pub mod mask;
+mod problem;
+pub mod reload;
+pub mod rules;
+pub mod server;
+pub mod store;
+mod tls;
+pub mod view;
+
+pub use server::{InProcess, Options, Running, StartError, start};

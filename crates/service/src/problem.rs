@@ -1,0 +1,110 @@
+//! Every error answer is a [`Problem`]: JSON, with words that say what to do next.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use superstream_protocol::Problem;
+
+use crate::directory::ServiceError;
+
+/// An error answer on its way out.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    words: String,
+}
+
+impl ApiError {
+    /// An answer with this status and these words.
+    pub fn new(status: StatusCode, words: impl Into<String>) -> Self {
+        Self {
+            status,
+            words: words.into(),
+        }
+    }
+
+    /// A request that cannot be read.
+    pub fn bad_request(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, words)
+    }
+
+    /// A message that can be read, but not meant.
+    pub fn unprocessable(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, words)
+    }
+
+    /// A fault of the service; the words go to its log, where they help.
+    pub fn internal(reason: &dyn std::fmt::Display) -> Self {
+        log::error!("a request failed: {reason}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the service failed: try again later; its log tells its operator why",
+        )
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        let status = match &error {
+            ServiceError::UnknownClient => StatusCode::NOT_FOUND,
+            ServiceError::OtherClient => StatusCode::CONFLICT,
+            ServiceError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ServiceError::Store(reason) => return Self::internal(reason),
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(Problem { error: self.words })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// Gives words to the error answers that the layers below make without any.
+pub async fn speak(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(ALLOW).cloned();
+    let words = match status {
+        StatusCode::METHOD_NOT_ALLOWED => format!(
+            "{method} is not for this path: use one of {}",
+            allow
+                .as_ref()
+                .and_then(|a| a.to_str().ok())
+                .unwrap_or("those of docs/openapi.yaml")
+        ),
+        StatusCode::REQUEST_TIMEOUT => {
+            "the request took too long to arrive or to answer: send it again".to_owned()
+        }
+        other => format!("{other}: docs/openapi.yaml tells what this service understands"),
+    };
+    let mut spoken = ApiError::new(status, words).into_response();
+    if let Some(allow) = allow {
+        spoken.headers_mut().insert(ALLOW, allow);
+    }
+    spoken
+}
+
+/// What is left of a request whose handler panicked. The panic itself is in the log.
+pub fn after_panic(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::internal(&"a handler panicked").into_response()
+}

@@ -1,0 +1,319 @@
+//! Starting and stopping: sockets, TLS, and limits that keep slow or many peers from harm.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::directory::Directory;
+use crate::mask::Masker;
+use crate::rules::{Rules, RulesError};
+use crate::store::{Store, StoreError};
+use crate::tls::{self, TlsError};
+use crate::{api, reload};
+
+/// Connections that are served at once; more wait in the system's queue.
+pub const MAX_CONNECTIONS: usize = 1_024;
+/// How long a peer may take over the headers of its next request, an idle connection included.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer may take over the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests under way may go on when the service stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often clients that are long gone are forgotten.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+/// The pause after the system refused a connection, such as for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a service is started with.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// `address:port`; port 0 is any free one. Empty is `127.0.0.1:0`.
+    pub listen: String,
+    /// The token that clients must show. Without one, all are served.
+    pub token: Option<String>,
+    /// The rules file; without one, the built-in advice is given.
+    pub rules: Option<PathBuf>,
+    /// The database file; without one, memory.
+    pub db: Option<PathBuf>,
+    /// Have every client observe, whatever the rules say.
+    pub observe: bool,
+    /// Files of the certificate chain and its key; with them, HTTPS is served instead of HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a service did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The rules file cannot be used.
+    Rules(String),
+    /// The certificate or its key cannot be used.
+    Tls(TlsError),
+    /// The database cannot be used.
+    Store(PathBuf, StoreError),
+    /// The address cannot be listened on.
+    Listen(String, std::io::Error),
+    /// The system gives no threads.
+    Runtime(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the caller asked for something that cannot be, rather than the system failing.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Rules(_) | Self::Tls(_))
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(reason) => write!(f, "the rules cannot be used: {reason}"),
+            Self::Tls(error) => write!(f, "TLS cannot be served: {error}"),
+            Self::Store(file, error) => {
+                write!(f, "the database {} cannot be used: {error}", file.display())
+            }
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Runtime(error) => write!(f, "the system gives no threads: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<RulesError> for StartError {
+    fn from(error: RulesError) -> Self {
+        Self::Rules(error.to_string())
+    }
+}
+
+/// A service that runs.
+pub struct Running {
+    address: SocketAddr,
+    tls: bool,
+    directory: Arc<Directory>,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it listens, as clients are told.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// What it knows of its clients.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Stops it; requests under way are answered first, for a while.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for helper in &self.helpers {
+            helper.abort();
+        }
+        if self.accepting.await.is_err() {
+            log::error!("the service stopped by itself before it was told to");
+        }
+    }
+}
+
+/// Starts a service. When this returns, it listens.
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    let (rules, text) = match &options.rules {
+        Some(file) => {
+            let (rules, text) = reload::load(file).map_err(StartError::Rules)?;
+            (rules, Some(text))
+        }
+        None => (Rules::built_in()?, None),
+    };
+    let tls = match &options.tls {
+        Some((chain, key)) => Some(tls::acceptor(chain, key).map_err(StartError::Tls)?),
+        None => None,
+    };
+    let store = match &options.db {
+        Some(file) => Store::open(file).map_err(|e| StartError::Store(file.clone(), e))?,
+        None => Store::in_memory().map_err(|e| StartError::Store("in memory".into(), e))?,
+    };
+    let listen = if options.listen.is_empty() {
+        "127.0.0.1:0"
+    } else {
+        &options.listen
+    };
+    let refused = |error| StartError::Listen(listen.to_owned(), error);
+    let listener = TcpListener::bind(listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+
+    let masker = Masker::new(options.token.as_deref());
+    let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
+    let token = options.token.map(Arc::from);
+    if token.is_none() {
+        log::warn!("no token is set: everyone who reaches {address} is served");
+    }
+    let mut helpers = vec![tokio::spawn(prune(directory.clone()))];
+    if let (Some(file), Some(text)) = (options.rules, text) {
+        helpers.push(tokio::spawn(
+            reload::Watch::new(file, text, directory.clone()).run(),
+        ));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let running_tls = tls.is_some();
+    let router = api::router(directory.clone(), token);
+    let accepting = tokio::spawn(accept(listener, router, tls, stopped));
+    Ok(Running {
+        address,
+        tls: running_tls,
+        directory,
+        stop,
+        accepting,
+        helpers,
+    })
+}
+
+async fn prune(directory: Arc<Directory>) {
+    let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let directory = directory.clone();
+        match tokio::task::spawn_blocking(move || directory.prune()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => log::info!("{count} clients were long gone and are forgotten"),
+            Ok(Err(error)) => log::error!("clients that are long gone stay: {error}"),
+            Err(error) => log::error!("clients that are long gone stay: {error}"),
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut stop = pin!(async {
+        // An error means that nobody is left to say it: the same.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    });
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, stream) = tokio::select! {
+            () = &mut stop => break,
+            (place, accepted) = next => match accepted {
+                Ok((stream, _)) => (place, stream),
+                Err(error) => {
+                    log::error!("a connection could not be accepted: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let watcher = graceful.watcher();
+        let (router, tls) = (router.clone(), tls.clone());
+        tokio::spawn(async move {
+            serve(stream, router, tls, watcher).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        log::warn!("some requests were not finished when the service stopped");
+    }
+}
+
+type Watcher = hyper_util::server::graceful::Watcher;
+
+async fn serve(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, watcher: Watcher) {
+    // Answers are small and whole: nothing is won by holding them back.
+    if let Err(error) = stream.set_nodelay(true) {
+        log::debug!("a connection is gone: {error}");
+    }
+    match tls {
+        None => talk(stream, router, watcher).await,
+        Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => talk(stream, router, watcher).await,
+            Ok(Err(error)) => log::debug!("a TLS handshake failed: {error}"),
+            Err(_) => log::debug!("a TLS handshake took too long"),
+        },
+    }
+}
+
+async fn talk<S>(stream: S, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection).await {
+        log::debug!("a connection ended early: {error}");
+    }
+}
+
+/// A service for programs that are not asynchronous, on threads of its own. It stops when this
+/// is dropped.
+pub struct InProcess {
+    running: Option<Running>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl InProcess {
+    /// Starts a service. When this returns, it listens.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let running = runtime.block_on(start(options))?;
+        Ok(Self {
+            running: Some(running),
+            runtime,
+        })
+    }
+
+    /// Where it listens, as clients are told.
+    pub fn url(&self) -> String {
+        self.running.as_ref().map(Running::url).unwrap_or_default()
+    }
+
+    /// What it knows of its clients.
+    pub fn directory(&self) -> Option<&Arc<Directory>> {
+        self.running.as_ref().map(Running::directory)
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.stop());
+        }
+    }
+}

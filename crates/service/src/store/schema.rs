@@ -1,0 +1,64 @@
+//! Making and checking the database.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Marks the file as ours: "SSTR".
+const APPLICATION: i32 = 0x5353_5452;
+/// The version of `schema.sql`.
+const VERSION: i32 = 1;
+/// How long to wait for another process that has the file locked.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Makes the file, where there is none, such that only its owner can read it.
+pub fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+/// Sets a connection up, and the tables in a new database.
+pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY)?;
+    check(connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Each commit waits for the disk: what was acknowledged is kept.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses a database that this version cannot work with, before anything in it is changed.
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let owner: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (owner, version) {
+        (0, 0) if tables == 0 => Ok(()),
+        (APPLICATION, VERSION) => Ok(()),
+        (APPLICATION, _) => Err(StoreError::Foreign(format!(
+            "the database has version {version} and this service knows {VERSION}: use the \
+             service that made it, or another file"
+        ))),
+        _ => Err(StoreError::Foreign(
+            "the database belongs to another program: choose another file".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,39 @@
+//! Where our code ends and the application's begins: no panic crosses it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::debug;
+use crate::engine::errno;
+
+/// Runs `work`. A panic in it is logged and gives `None`; the caller goes on without us.
+pub fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
+    quiet_panics();
+    // A half-done change of our own state is acceptable: every lock recovers from poison, and
+    // what was changed of the application's is kept outside of `work`.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => Some(value),
+        Err(_) => {
+            debug!("an error of our own was caught; the client goes on as plain librdkafka");
+            None
+        }
+    }
+}
+
+/// As [`catch`], for work around which the caller's `errno` must not change.
+pub fn catch_keeping_errno<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let before = errno::get();
+    let result = catch(work);
+    errno::set(before);
+    result
+}
+
+/// The standard hook prints to standard error; ours goes to the debug log. The hook belongs to
+/// this library's copy of the standard library: an application's own is not touched.
+fn quiet_panics() {
+    // Not a `Once`: a child that was forked while it runs would wait for it for ever.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.swap(true, Ordering::Relaxed) {
+        std::panic::set_hook(Box::new(|information| debug!("panic: {information}")));
+    }
+}

@@ -1,0 +1,505 @@
+//! The life of a client, step by step. This is the main story.
+//!
+//! 1. The application calls `rd_kafka_new`. With Superstream off it is the engine's call.
+//! 2. Its configuration is read, the service is asked, the advice becomes a plan.
+//! 3. The plan is applied to the application's own `conf`, in place: a copy would lose the
+//!    interceptors that were added to it.
+//! 4. The engine creates the client. Where it refuses because of us, the old values are put
+//!    back and it is called once more, as the application called it.
+//! 5. The outcome is recorded and told.
+//!
+//! Our own work in steps 2, 3 and 5 may fail in any way: the client is created all the same.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::Instant;
+
+use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, StartClient};
+
+use crate::boundary;
+use crate::debug;
+use crate::engine::conf::{Conf, ERRSTR_SIZE};
+use crate::engine::ffi::{self, ClientType, ResponseError, rd_kafka_conf_s, rd_kafka_s};
+use crate::engine::{Engine, errno};
+use crate::process::{self, Process};
+use crate::report::record::{Client, Outcome};
+use crate::report::{identity, masking};
+use crate::service::session::Asked;
+use crate::settings::{self, Reading, Settings};
+use crate::tuning::{self, Effective, Situation};
+
+/// The name of our interceptors: nobody else's.
+const INTERCEPTOR: &CStr = c"superstream:client";
+/// Clients that Superstream itself creates are left alone.
+const OWN_CLIENTS: &str = "superstreamlib-";
+
+/// A call of `rd_kafka_new`, as the application made it.
+#[derive(Clone, Copy)]
+pub struct NewCall {
+    /// The engine that the application means.
+    pub engine: &'static Engine,
+    /// Producer or consumer.
+    pub kind: ClientType,
+    /// May be null.
+    pub conf: *mut rd_kafka_conf_s,
+    /// May be null where `errstr_size` is 0.
+    pub errstr: *mut c_char,
+    /// The room at `errstr`.
+    pub errstr_size: usize,
+}
+
+impl NewCall {
+    /// The engine's own call, nothing changed.
+    ///
+    /// # Safety
+    /// The contract of `rd_kafka_new`, which the application keeps.
+    unsafe fn forward(&self) -> *mut rd_kafka_s {
+        // SAFETY: the caller's contract.
+        unsafe { (self.engine.new)(self.kind, self.conf, self.errstr, self.errstr_size) }
+    }
+}
+
+/// A creation under way, on the thread of its caller.
+struct Creation {
+    process: &'static Process,
+    client: Arc<Client>,
+    /// What to set. Empty where nothing was advised, or in observe mode.
+    changes: Vec<Change>,
+    /// The engine has accepted the configuration: a failure from here on is none of ours.
+    accepted: Cell<bool>,
+    engine: &'static Engine,
+}
+
+thread_local! {
+    /// The creation under way on this thread. `on_new` runs on it and has no other way to know.
+    static UNDER_WAY: Cell<*const Creation> = const { Cell::new(ptr::null()) };
+}
+
+/// Creates a client: `rd_kafka_new` with advice.
+///
+/// # Safety
+/// The contract of `rd_kafka_new`: `conf` is null or a configuration of the engine that nobody
+/// else uses, and `errstr` has room for `errstr_size` bytes.
+pub unsafe fn create(call: NewCall) -> *mut rd_kafka_s {
+    let before = errno::get();
+    let creation = boundary::catch(|| begin(&call)).flatten();
+    errno::set(before);
+    match creation {
+        // SAFETY: the caller's contract.
+        None => unsafe { call.forward() },
+        // SAFETY: the caller's contract.
+        Some(creation) => unsafe { create_with(&creation, &call) },
+    }
+}
+
+/// Steps 1 and 2. `None` means: as if we were not there.
+fn begin(call: &NewCall) -> Option<Creation> {
+    if !UNDER_WAY.get().is_null() {
+        return None;
+    }
+    let settings = match settings::read() {
+        Reading::Off => return None,
+        Reading::Unusable { debug, reason } => {
+            crate::log::enable(debug);
+            debug!("{reason}");
+            return None;
+        }
+        Reading::On {
+            settings,
+            complaints,
+        } => {
+            crate::log::enable(settings.debug);
+            for complaint in complaints {
+                debug!("{complaint}");
+            }
+            settings
+        }
+    };
+    let deadline = Instant::now() + settings.response_timeout;
+    let kind = match call.kind {
+        ffi::PRODUCER => ClientKind::Producer,
+        ffi::CONSUMER => ClientKind::Consumer,
+        _ => return None,
+    };
+    let own = OwnConf::where_null(call);
+    let pointer = NonNull::new(own.as_ref().map_or(call.conf, |own| own.pointer))?;
+    // SAFETY: the application's configuration by the contract of `create`, or our own.
+    let conf = unsafe { Conf::borrow(call.engine, pointer) };
+
+    let client_id = conf.get("client.id").unwrap_or_default();
+    if client_id.starts_with(OWN_CLIENTS) {
+        return None;
+    }
+    let process = process::current_or_start(&settings);
+    let registration = registration(&settings, call.engine, kind, &conf);
+    let client = Arc::new(Client::new(registration, kind, client_id));
+    let asked = process.session.ask(&client, deadline);
+    let changes = plan(&settings, &client, &conf, asked);
+    Some(Creation {
+        process,
+        client,
+        changes,
+        accepted: Cell::new(false),
+        engine: call.engine,
+    })
+}
+
+fn registration(
+    settings: &Settings,
+    engine: &Engine,
+    kind: ClientKind,
+    conf: &Conf<'_>,
+) -> RegisterClient {
+    RegisterClient {
+        language: "c".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: masking::mask(&conf.dump()),
+        tags: settings.tags.clone(),
+        client_ip: identity::host_address(),
+        client_host: identity::host_name(),
+        kind: Some(kind),
+        pid: Some(std::process::id()),
+        engine_version: Some(engine.version()),
+        registration_id: Some(identity::registration_id()),
+        ..RegisterClient::default()
+    }
+}
+
+/// Turns what asking gave into changes, and records why.
+fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked) -> Vec<Change> {
+    let (advice, note) = match asked {
+        Asked::Answered(advice) => (Some(advice), "the service answered in time"),
+        Asked::Late(advice) => (
+            Some(advice),
+            "an answer that came too late for an earlier client of this kind",
+        ),
+        Asked::Nothing(reason) => {
+            debug!(
+                "{} starts with its own configuration: {reason}",
+                client.client_id
+            );
+            client.update(|outcome| outcome.note = reason);
+            return Vec::new();
+        }
+    };
+    let start = advice.clone().unwrap_or_default();
+    let mode = if settings.observe {
+        Mode::Observe
+    } else {
+        start.mode
+    };
+    let configuration = match &start {
+        StartClient {
+            start: true,
+            optimized_configuration: Some(configuration),
+            ..
+        } => configuration.clone(),
+        _ => Default::default(),
+    };
+    let effective = effective(conf);
+    let plan = tuning::plan(
+        &Situation {
+            kind: client.kind,
+            effective: &effective,
+            latency_sensitive: settings.latency_sensitive,
+        },
+        &configuration,
+    );
+    for refusal in &plan.refusals {
+        debug!("{} is left alone: {}", refusal.key, refusal.reason);
+    }
+    let changes = plan.changes;
+    client.update(|outcome| {
+        outcome.advice = advice;
+        outcome.note = start.error.unwrap_or_else(|| note.to_owned());
+        outcome.mode = mode;
+        outcome.refusals = plan.refusals;
+        outcome.changes = changes.clone();
+    });
+    match mode {
+        Mode::Active => changes,
+        Mode::Observe => {
+            debug!(
+                "observe mode: {} changes are planned and none is made",
+                changes.len()
+            );
+            Vec::new()
+        }
+    }
+}
+
+/// What the tuning rules need to know of a configuration.
+fn effective(conf: &Conf<'_>) -> Effective {
+    let read = |names: &[&str], get: &dyn Fn(&str) -> Option<String>| {
+        names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), get(name)?)))
+            .collect::<BTreeMap<_, _>>()
+    };
+    Effective {
+        global: read(tuning::GLOBAL_TO_READ, &|name| conf.get(name)),
+        topic: conf
+            .default_topic_conf()
+            .map(|topic| read(tuning::TOPIC_TO_READ, &|name| topic.get(name))),
+    }
+}
+
+/// Steps 3 to 5.
+///
+/// # Safety
+/// As for [`create`].
+unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
+    let before = errno::get();
+    // A null `conf` means the engine's defaults; to tune them they need a `conf` of ours.
+    let own = OwnConf::where_null(call);
+    let pointer = own.as_ref().map_or(call.conf, |own| own.pointer);
+    let Some(valid) = NonNull::new(pointer) else {
+        // SAFETY: the caller's contract.
+        return unsafe { call.forward() };
+    };
+    // SAFETY: the application's configuration by the contract of `create`, or our own.
+    let conf = unsafe { Conf::borrow(call.engine, valid) };
+    let mut applied = Applied::default();
+    boundary::catch(|| apply(creation, &conf, &mut applied));
+    errno::set(before);
+
+    let mut text = [0_u8; ERRSTR_SIZE];
+    UNDER_WAY.set(creation);
+    // SAFETY: the caller's contract; `text` has room for its length.
+    let handle =
+        unsafe { (call.engine.new)(call.kind, pointer, text.as_mut_ptr().cast(), text.len()) };
+    UNDER_WAY.set(ptr::null());
+    let after = errno::get();
+
+    if !handle.is_null() {
+        // The engine owns the configuration now.
+        std::mem::forget(own);
+        boundary::catch(|| created(creation, handle));
+        errno::set(after);
+        return handle;
+    }
+    boundary::catch(|| applied.put_back(&conf));
+    let ours = !applied.old.is_empty() && !creation.accepted.get();
+    if !ours {
+        boundary::catch(|| creation.process.session.goodbye(&creation.client));
+        drop(own);
+        // SAFETY: the room that the application named.
+        unsafe { copy_text(&text, call.errstr, call.errstr_size) };
+        errno::set(after);
+        return ptr::null_mut();
+    }
+
+    boundary::catch(|| refused(creation, &text));
+    drop(own);
+    errno::set(before);
+    UNDER_WAY.set(creation);
+    // SAFETY: the caller's contract, with everything as the application left it.
+    let handle = unsafe { call.forward() };
+    UNDER_WAY.set(ptr::null());
+    let after = errno::get();
+    if !handle.is_null() {
+        boundary::catch(|| created(creation, handle));
+    }
+    errno::set(after);
+    handle
+}
+
+/// A `conf` of ours, in place of the null that the application passed.
+struct OwnConf {
+    engine: &'static Engine,
+    pointer: *mut rd_kafka_conf_s,
+}
+
+impl OwnConf {
+    fn where_null(call: &NewCall) -> Option<Self> {
+        if !call.conf.is_null() {
+            return None;
+        }
+        // SAFETY: takes nothing.
+        let pointer = unsafe { (call.engine.conf_new)() };
+        Some(Self {
+            engine: call.engine,
+            pointer,
+        })
+    }
+}
+
+impl Drop for OwnConf {
+    fn drop(&mut self) {
+        // SAFETY: made by conf_new of the same engine, and not given away: whoever gives it
+        // away forgets this value.
+        unsafe { (self.engine.conf_destroy)(self.pointer) };
+    }
+}
+
+/// What was set on a configuration, and what it takes to undo it.
+#[derive(Default)]
+struct Applied {
+    /// Name and value before, in the order of setting.
+    old: Vec<(String, String)>,
+    modified: Option<Vec<u64>>,
+}
+
+impl Applied {
+    /// Undoes everything, newest first, and forgets that it was ever set where the engine lets
+    /// us.
+    fn put_back(&self, conf: &Conf<'_>) {
+        for (key, old) in self.old.iter().rev() {
+            if let Err(error) = conf.set(key, old) {
+                debug!("{key} cannot be put back to {old}: {error}");
+            }
+        }
+        if let Some(modified) = &self.modified {
+            conf.restore_modified(modified);
+        }
+    }
+}
+
+fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
+    conf.add_on_new(INTERCEPTOR, on_new);
+    if creation.changes.is_empty() {
+        return;
+    }
+    applied.modified = conf.save_modified();
+    for change in &creation.changes {
+        match set(conf, change, applied) {
+            Ok(()) => debug!(
+                "{} {} -> {}: {}",
+                change.key,
+                change.old.as_deref().unwrap_or("unknown"),
+                change.new,
+                change.reason
+            ),
+            Err(reason) => {
+                debug!("{} is not applied: {reason}", change.key);
+                creation
+                    .client
+                    .update(|outcome| not_applied(outcome, change, reason));
+            }
+        }
+    }
+}
+
+/// Sets one property and reads it back: another interceptor may swallow it
+/// (`rd_kafka_conf_set`, `rdkafka_conf.c`).
+fn set(conf: &Conf<'_>, change: &Change, applied: &mut Applied) -> Result<(), String> {
+    let Some(old) = conf.get(&change.key) else {
+        return Err("its old value cannot be read, so it could not be put back".to_owned());
+    };
+    applied.old.push((change.key.clone(), old));
+    conf.set(&change.key, &change.new)?;
+    let now = conf.get(&change.key).unwrap_or_default();
+    if same(&now, &change.new) {
+        return Ok(());
+    }
+    Err(format!("it was set, but reads {now:?}"))
+}
+
+/// The engine may format a number in another way than it was given.
+fn same(one: &str, other: &str) -> bool {
+    match (one.parse::<f64>(), other.parse::<f64>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+fn not_applied(outcome: &mut Outcome, change: &Change, reason: String) {
+    outcome.changes.retain(|made| made.key != change.key);
+    outcome.refusals.push(Refusal {
+        key: change.key.clone(),
+        asked: change.new.clone(),
+        reason,
+    });
+}
+
+/// The engine does not take the configuration that we made of the application's.
+fn refused(creation: &Creation, text: &[u8]) {
+    let text = CStr::from_bytes_until_nul(text).unwrap_or_default();
+    let reason = format!(
+        "librdkafka refused the configuration with it: {}",
+        text.to_string_lossy()
+    );
+    debug!("{reason}; the application's own values are put back");
+    creation.client.update(|outcome| {
+        for change in &creation.changes {
+            not_applied(outcome, change, reason.clone());
+        }
+        outcome.errors.push(reason.clone());
+    });
+    creation.process.session.error(&creation.client, reason);
+}
+
+fn created(creation: &Creation, handle: *mut rd_kafka_s) {
+    creation.client.update(|outcome| outcome.created = true);
+    creation.process.add(handle, Arc::clone(&creation.client));
+    creation.process.session.created(&creation.client);
+}
+
+/// Runs on the thread that calls `rd_kafka_new`, once the engine has accepted the configuration.
+unsafe extern "C" fn on_new(
+    handle: *mut rd_kafka_s,
+    conf: *const rd_kafka_conf_s,
+    _opaque: *mut c_void,
+    _errstr: *mut c_char,
+    _errstr_size: usize,
+) -> ResponseError {
+    // SAFETY: null, or the creation that `create_with` keeps alive around the engine's call.
+    if let Some(creation) = unsafe { UNDER_WAY.get().as_ref() } {
+        creation.accepted.set(true);
+        boundary::catch(|| accepted(creation, handle, conf));
+    }
+    ffi::NO_ERROR
+}
+
+fn accepted(creation: &Creation, handle: *mut rd_kafka_s, conf: *const rd_kafka_conf_s) {
+    // SAFETY: the engine gives a valid handle under creation, when interceptors may be added.
+    unsafe {
+        (creation.engine.add_on_destroy)(
+            handle,
+            INTERCEPTOR.as_ptr(),
+            Some(on_destroy),
+            ptr::null_mut(),
+        )
+    };
+    if let Some(conf) = NonNull::new(conf.cast_mut()) {
+        // SAFETY: valid during this call, and only read.
+        let conf = unsafe { Conf::borrow(creation.engine, conf) };
+        let config = masking::mask(&conf.dump());
+        creation.client.update(|outcome| outcome.config = config);
+    }
+}
+
+/// Runs when the application begins to destroy a client. Hooks may still follow; only the
+/// record goes.
+unsafe extern "C" fn on_destroy(handle: *mut rd_kafka_s, _opaque: *mut c_void) -> ResponseError {
+    boundary::catch_keeping_errno(|| {
+        let process = process::current()?;
+        let client = process.remove(handle)?;
+        process.session.goodbye(&client);
+        Some(())
+    });
+    ffi::NO_ERROR
+}
+
+/// Copies an error text as the engine would have written it: cut to the room that there is.
+/// Where the engine wrote nothing, nothing is copied.
+///
+/// # Safety
+/// `errstr` has room for `size` bytes, or `size` is 0.
+unsafe fn copy_text(text: &[u8], errstr: *mut c_char, size: usize) {
+    let text = CStr::from_bytes_until_nul(text)
+        .unwrap_or_default()
+        .to_bytes();
+    if text.is_empty() || errstr.is_null() || size == 0 {
+        return;
+    }
+    let length = text.len().min(size - 1);
+    // SAFETY: length + 1 bytes fit by the contract, and the two do not overlap.
+    unsafe {
+        ptr::copy_nonoverlapping(text.as_ptr(), errstr.cast::<u8>(), length);
+        *errstr.add(length) = 0;
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading and setting the properties of a configuration that belongs to somebody else.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+
+use super::Engine;
+use super::ffi::{self, OnNew, rd_kafka_conf_s, rd_kafka_topic_conf_s};
+
+/// Room for librdkafka's error texts.
+pub const ERRSTR_SIZE: usize = 4096;
+
+/// A borrowed client configuration, and the engine that it belongs to.
+#[derive(Clone, Copy)]
+pub struct Conf<'e> {
+    engine: &'e Engine,
+    pointer: NonNull<rd_kafka_conf_s>,
+}
+
+impl<'e> Conf<'e> {
+    /// # Safety
+    /// `pointer` is a configuration of `engine` that outlives the result, and no other thread
+    /// uses it meanwhile: the contract that librdkafka has with its caller.
+    pub unsafe fn borrow(engine: &'e Engine, pointer: NonNull<rd_kafka_conf_s>) -> Self {
+        Self { engine, pointer }
+    }
+
+    /// The value of a property; `None` where the engine does not know it or it has none.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        read(|dest, size| {
+            // SAFETY: the configuration is valid by `borrow`, the name is a C string, and
+            // `dest` has room for `size` bytes or is null.
+            unsafe { (self.engine.conf_get)(self.pointer.as_ptr(), name.as_ptr(), dest, size) }
+        })
+    }
+
+    /// Sets a property. The error is the engine's own text.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), String> {
+        write(name, value, |name, value, errstr| {
+            // SAFETY: as in `get`; `errstr` has room for ERRSTR_SIZE bytes.
+            unsafe {
+                (self.engine.conf_set)(self.pointer.as_ptr(), name, value, errstr, ERRSTR_SIZE)
+            }
+        })
+    }
+
+    /// The default topic configuration; `None` where the application made none.
+    pub fn default_topic_conf(&self) -> Option<TopicConf<'e>> {
+        // SAFETY: valid by `borrow`. The result belongs to the configuration.
+        let topic = unsafe { (self.engine.conf_default_topic_conf)(self.pointer.as_ptr()) };
+        let pointer = NonNull::new(topic)?;
+        // SAFETY: lives as long as this configuration.
+        Some(unsafe { TopicConf::borrow(self.engine, pointer) })
+    }
+
+    /// All properties and their values, those of the default topic configuration among them.
+    pub fn dump(&self) -> BTreeMap<String, String> {
+        let mut count = 0;
+        // SAFETY: valid by `borrow`. The array holds `count` C strings: name, value, name, …
+        let array = unsafe { (self.engine.conf_dump)(self.pointer.as_ptr(), &mut count) };
+        if array.is_null() {
+            return BTreeMap::new();
+        }
+        let text = |index: usize| {
+            // SAFETY: index < count, and each entry is a C string until conf_dump_free.
+            unsafe { CStr::from_ptr(*array.add(index)) }
+                .to_string_lossy()
+                .into_owned()
+        };
+        let properties = (0..count / 2)
+            .map(|pair| (text(2 * pair), text(2 * pair + 1)))
+            .collect();
+        // SAFETY: the array and its count as conf_dump gave them.
+        unsafe { (self.engine.conf_dump_free)(array, count) };
+        properties
+    }
+
+    /// Adds an `on_new` interceptor. A second one of the same name and function is refused by
+    /// the engine, which leaves the first: just as good.
+    pub fn add_on_new(&self, name: &CStr, on_new: OnNew) -> bool {
+        // SAFETY: valid by `borrow`; the engine copies the name.
+        let error = unsafe {
+            (self.engine.add_on_new)(
+                self.pointer.as_ptr(),
+                name.as_ptr(),
+                Some(on_new),
+                ptr::null_mut(),
+            )
+        };
+        matches!(error, ffi::NO_ERROR | ffi::CONFLICT)
+    }
+
+    /// Which properties were set, to be put back by [`Self::restore_modified`].
+    pub fn save_modified(&self) -> Option<Vec<u64>> {
+        let bits = self.engine.modified.as_ref()?;
+        // SAFETY: takes nothing.
+        let size = unsafe { (bits.size)() };
+        let mut saved = vec![0_u64; size.div_ceil(size_of::<u64>())];
+        // SAFETY: valid by `borrow`, and `saved` has room for `size` bytes.
+        unsafe { (bits.save)(self.pointer.as_ptr(), saved.as_mut_ptr().cast::<c_void>()) };
+        Some(saved)
+    }
+
+    /// Puts back what [`Self::save_modified`] saved of this same configuration.
+    pub fn restore_modified(&self, saved: &[u64]) {
+        if let Some(bits) = &self.engine.modified {
+            // SAFETY: valid by `borrow`, and `saved` has the size that `save` filled.
+            unsafe { (bits.restore)(self.pointer.as_ptr(), saved.as_ptr().cast::<c_void>()) };
+        }
+    }
+}
+
+/// A borrowed topic configuration, and the engine that it belongs to.
+#[derive(Clone, Copy)]
+pub struct TopicConf<'e> {
+    engine: &'e Engine,
+    pointer: NonNull<rd_kafka_topic_conf_s>,
+}
+
+impl<'e> TopicConf<'e> {
+    /// # Safety
+    /// As for [`Conf::borrow`].
+    pub unsafe fn borrow(engine: &'e Engine, pointer: NonNull<rd_kafka_topic_conf_s>) -> Self {
+        Self { engine, pointer }
+    }
+
+    /// As [`Conf::get`].
+    pub fn get(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        read(|dest, size| {
+            // SAFETY: as in `Conf::get`.
+            unsafe {
+                (self.engine.topic_conf_get)(self.pointer.as_ptr(), name.as_ptr(), dest, size)
+            }
+        })
+    }
+
+    /// As [`Conf::set`].
+    pub fn set(&self, name: &str, value: &str) -> Result<(), String> {
+        write(name, value, |name, value, errstr| {
+            // SAFETY: as in `Conf::set`.
+            unsafe {
+                (self.engine.topic_conf_set)(
+                    self.pointer.as_ptr(),
+                    name,
+                    value,
+                    errstr,
+                    ERRSTR_SIZE,
+                )
+            }
+        })
+    }
+}
+
+/// librdkafka's two steps: ask for the size, then for the value.
+fn read(get: impl Fn(*mut c_char, *mut usize) -> ffi::ConfResult) -> Option<String> {
+    let mut size = 0;
+    if get(ptr::null_mut(), &mut size) != ffi::CONF_OK {
+        return None;
+    }
+    let mut buffer = vec![0_u8; size.max(1)];
+    size = buffer.len();
+    if get(buffer.as_mut_ptr().cast(), &mut size) != ffi::CONF_OK {
+        return None;
+    }
+    let text = CStr::from_bytes_until_nul(&buffer).ok()?;
+    Some(text.to_string_lossy().into_owned())
+}
+
+fn write(
+    name: &str,
+    value: &str,
+    set: impl Fn(*const c_char, *const c_char, *mut c_char) -> ffi::ConfResult,
+) -> Result<(), String> {
+    let (Ok(name), Ok(value)) = (CString::new(name), CString::new(value)) else {
+        return Err("a name or value with a NUL byte in it".to_owned());
+    };
+    let mut errstr = vec![0_u8; ERRSTR_SIZE];
+    if set(name.as_ptr(), value.as_ptr(), errstr.as_mut_ptr().cast()) == ffi::CONF_OK {
+        return Ok(());
+    }
+    let text = CStr::from_bytes_until_nul(&errstr).map(CStr::to_string_lossy);
+    Err(text.unwrap_or_default().into_owned())
+}

@@ -1,0 +1,109 @@
+//! The engine that the drop-in carries, and what is mended in it.
+//!
+//! `build/` renames the functions that `entry.rs` defines, and redirects single references of
+//! the engine to the functions of `build/mend.c`:
+//!
+//! - `rd_kafka_new()` that fails after its `on_new` interceptors ran frees interceptor lists
+//!   which it shares with the application's `conf` (`rdkafka.c`, label `fail`; librdkafka issue
+//!   4142, fixed upstream by pull request 5240). The application's own `rd_kafka_conf_destroy()`
+//!   then frees them again. `superstream_engine_failed_creation` frees only the handle's.
+//! - A static OpenSSL looks for CA certificates only where it was built to. Distributions keep
+//!   them in several places: `superstream_engine_system_trust` knows them.
+
+use std::ffi::{c_char, c_void};
+
+// Cargo links the engine's own dependencies (OpenSSL, zstd, sasl, curl) through this crate.
+use rdkafka_sys as _;
+
+use super::ffi::{
+    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
+    rd_kafka_topic_conf_s, rd_kafka_topic_s,
+};
+use super::{Engine, ModifiedBits};
+
+unsafe extern "C" {
+    fn superstream_engine_rd_kafka_new(
+        kind: ClientType,
+        conf: *mut rd_kafka_conf_s,
+        errstr: *mut c_char,
+        errstr_size: usize,
+    ) -> *mut rd_kafka_s;
+    fn superstream_engine_rd_kafka_topic_new(
+        handle: *mut rd_kafka_s,
+        topic: *const c_char,
+        conf: *mut rd_kafka_topic_conf_s,
+    ) -> *mut rd_kafka_topic_s;
+    fn superstream_engine_modified_size() -> usize;
+    fn superstream_engine_save_modified(conf: *const rd_kafka_conf_s, to: *mut c_void);
+    fn superstream_engine_restore_modified(conf: *mut rd_kafka_conf_s, from: *const c_void);
+
+    fn rd_kafka_version_str() -> *const c_char;
+    fn rd_kafka_conf_new() -> *mut rd_kafka_conf_s;
+    fn rd_kafka_conf_destroy(conf: *mut rd_kafka_conf_s);
+    fn rd_kafka_conf_get(
+        conf: *const rd_kafka_conf_s,
+        name: *const c_char,
+        dest: *mut c_char,
+        dest_size: *mut usize,
+    ) -> ConfResult;
+    fn rd_kafka_conf_set(
+        conf: *mut rd_kafka_conf_s,
+        name: *const c_char,
+        value: *const c_char,
+        errstr: *mut c_char,
+        errstr_size: usize,
+    ) -> ConfResult;
+    fn rd_kafka_conf_dump(conf: *mut rd_kafka_conf_s, count: *mut usize) -> *mut *const c_char;
+    fn rd_kafka_conf_dump_free(array: *mut *const c_char, count: usize);
+    fn rd_kafka_conf_get_default_topic_conf(
+        conf: *mut rd_kafka_conf_s,
+    ) -> *mut rd_kafka_topic_conf_s;
+    fn rd_kafka_topic_conf_get(
+        conf: *const rd_kafka_topic_conf_s,
+        name: *const c_char,
+        dest: *mut c_char,
+        dest_size: *mut usize,
+    ) -> ConfResult;
+    fn rd_kafka_topic_conf_set(
+        conf: *mut rd_kafka_topic_conf_s,
+        name: *const c_char,
+        value: *const c_char,
+        errstr: *mut c_char,
+        errstr_size: usize,
+    ) -> ConfResult;
+    fn rd_kafka_conf_interceptor_add_on_new(
+        conf: *mut rd_kafka_conf_s,
+        name: *const c_char,
+        on_new: Option<OnNew>,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_destroy(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_destroy: Option<OnDestroy>,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+}
+
+/// The engine inside this library.
+pub static EMBEDDED: Engine = Engine {
+    new: superstream_engine_rd_kafka_new,
+    topic_new: superstream_engine_rd_kafka_topic_new,
+    version_str: rd_kafka_version_str,
+    conf_new: rd_kafka_conf_new,
+    conf_destroy: rd_kafka_conf_destroy,
+    conf_get: rd_kafka_conf_get,
+    conf_set: rd_kafka_conf_set,
+    conf_dump: rd_kafka_conf_dump,
+    conf_dump_free: rd_kafka_conf_dump_free,
+    conf_default_topic_conf: rd_kafka_conf_get_default_topic_conf,
+    topic_conf_get: rd_kafka_topic_conf_get,
+    topic_conf_set: rd_kafka_topic_conf_set,
+    add_on_new: rd_kafka_conf_interceptor_add_on_new,
+    add_on_destroy: rd_kafka_interceptor_add_on_destroy,
+    modified: Some(ModifiedBits {
+        size: superstream_engine_modified_size,
+        save: superstream_engine_save_modified,
+        restore: superstream_engine_restore_modified,
+    }),
+};

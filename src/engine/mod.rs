@@ -1,0 +1,100 @@
+//! The engine: the real librdkafka, as a table of its functions.
+//!
+//! The rest of the library sees one [`Engine`] and does not know where it came from.
+
+pub mod conf;
+#[cfg(feature = "embedded-engine")]
+mod embedded;
+pub mod errno;
+pub mod ffi;
+
+use std::ffi::{CStr, c_char, c_void};
+
+use ffi::{
+    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
+    rd_kafka_topic_conf_s, rd_kafka_topic_s,
+};
+
+#[cfg(feature = "embedded-engine")]
+pub use embedded::EMBEDDED;
+
+/// The functions of one librdkafka. Every call through a table keeps librdkafka's own contract,
+/// and a handle goes only to the table that it came from.
+#[allow(missing_docs)] // They are librdkafka's functions, by their own names.
+pub struct Engine {
+    pub new: unsafe extern "C" fn(
+        ClientType,
+        *mut rd_kafka_conf_s,
+        *mut c_char,
+        usize,
+    ) -> *mut rd_kafka_s,
+    pub topic_new: unsafe extern "C" fn(
+        *mut rd_kafka_s,
+        *const c_char,
+        *mut rd_kafka_topic_conf_s,
+    ) -> *mut rd_kafka_topic_s,
+    pub version_str: unsafe extern "C" fn() -> *const c_char,
+    pub conf_new: unsafe extern "C" fn() -> *mut rd_kafka_conf_s,
+    pub conf_destroy: unsafe extern "C" fn(*mut rd_kafka_conf_s),
+    pub conf_get: unsafe extern "C" fn(
+        *const rd_kafka_conf_s,
+        *const c_char,
+        *mut c_char,
+        *mut usize,
+    ) -> ConfResult,
+    pub conf_set: unsafe extern "C" fn(
+        *mut rd_kafka_conf_s,
+        *const c_char,
+        *const c_char,
+        *mut c_char,
+        usize,
+    ) -> ConfResult,
+    pub conf_dump: unsafe extern "C" fn(*mut rd_kafka_conf_s, *mut usize) -> *mut *const c_char,
+    pub conf_dump_free: unsafe extern "C" fn(*mut *const c_char, usize),
+    pub conf_default_topic_conf:
+        unsafe extern "C" fn(*mut rd_kafka_conf_s) -> *mut rd_kafka_topic_conf_s,
+    pub topic_conf_get: unsafe extern "C" fn(
+        *const rd_kafka_topic_conf_s,
+        *const c_char,
+        *mut c_char,
+        *mut usize,
+    ) -> ConfResult,
+    pub topic_conf_set: unsafe extern "C" fn(
+        *mut rd_kafka_topic_conf_s,
+        *const c_char,
+        *const c_char,
+        *mut c_char,
+        usize,
+    ) -> ConfResult,
+    pub add_on_new: unsafe extern "C" fn(
+        *mut rd_kafka_conf_s,
+        *const c_char,
+        Option<OnNew>,
+        *mut c_void,
+    ) -> ResponseError,
+    pub add_on_destroy: unsafe extern "C" fn(
+        *mut rd_kafka_s,
+        *const c_char,
+        Option<OnDestroy>,
+        *mut c_void,
+    ) -> ResponseError,
+    /// Where the engine lets us: which properties were set, saved and put back.
+    pub modified: Option<ModifiedBits>,
+}
+
+/// Access to the bits that tell which properties of a `conf` were set.
+#[allow(missing_docs)]
+pub struct ModifiedBits {
+    pub size: unsafe extern "C" fn() -> usize,
+    pub save: unsafe extern "C" fn(*const rd_kafka_conf_s, *mut c_void),
+    pub restore: unsafe extern "C" fn(*mut rd_kafka_conf_s, *const c_void),
+}
+
+impl Engine {
+    /// `rd_kafka_version_str()`.
+    pub fn version(&self) -> String {
+        // SAFETY: takes nothing and returns a static C string.
+        let text = unsafe { CStr::from_ptr((self.version_str)()) };
+        text.to_string_lossy().into_owned()
+    }
+}

@@ -1,0 +1,37 @@
+//! Superstream for librdkafka: a drop-in `librdkafka.so.1` that tunes unmodified Kafka clients.
+//!
+//! The library exports every public function of the librdkafka inside it, the *engine*. It
+//! takes two of them itself. At `rd_kafka_new` it asks the Superstream *service* for *advice*,
+//! applies what the rules allow to the application's own configuration, lets the engine create
+//! the client, and tells the service what became of it. Without `SUPERSTREAM_HOST` it is plain
+//! librdkafka.
+//!
+//! The modules, in the order in which a client meets them; arrows point one way, to the right:
+//! `entry → client → {engine, tuning, service, report}`.
+//!
+//! - `entry`: the C functions.
+//! - [`settings`]: the environment.
+//! - [`client`]: the life of a client, the main story; `topic`: the guard of its topics.
+//! - [`engine`]: the real librdkafka, as a table of functions.
+//! - [`tuning`]: the rules, pure.
+//! - [`service`]: the session with the service and its transports.
+//! - [`report`]: what is known of each client, and how it is told.
+//! - `process`: what a process has one of. `boundary`, `lock`, `log`: the ground.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod boundary;
+#[cfg(feature = "embedded-engine")]
+pub mod client;
+pub mod engine;
+#[cfg(feature = "embedded-engine")]
+mod entry;
+mod lock;
+pub mod log;
+mod process;
+pub mod report;
+pub mod service;
+pub mod settings;
+#[cfg(feature = "embedded-engine")]
+mod topic;
+pub mod tuning;

@@ -1,0 +1,78 @@
+//! What a process has one of: the session with the service, and the list of its clients.
+//!
+//! All of it hangs off one atomic pointer. A forked child has other threads than its parent (none
+//! of ours), so it leaks the parent's state, touching neither its locks nor its descriptors, and
+//! starts anew when it creates a client itself.
+
+use std::collections::BTreeMap;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::engine::ffi::rd_kafka_s;
+use crate::lock::lock;
+use crate::report::record::Client;
+use crate::service::session::Session;
+use crate::settings::Settings;
+
+static CURRENT: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
+
+/// The state of one process, from its first client with Superstream on.
+#[derive(Debug)]
+pub struct Process {
+    pid: u32,
+    /// The session with the service.
+    pub session: Session,
+    /// Clients by the address of their handle.
+    clients: Mutex<BTreeMap<usize, Arc<Client>>>,
+}
+
+/// This process's state, if it has any.
+pub fn current() -> Option<&'static Process> {
+    let pointer = CURRENT.load(Ordering::Acquire);
+    // SAFETY: null, or from Box::into_raw in `current_or_start`, never freed.
+    let process = unsafe { pointer.as_ref() }?;
+    (process.pid == std::process::id()).then_some(process)
+}
+
+/// This process's state. The first client's host and token hold for the process's life.
+pub fn current_or_start(settings: &Settings) -> &'static Process {
+    if let Some(process) = current() {
+        return process;
+    }
+    let seen = CURRENT.load(Ordering::Acquire);
+    let fresh = Box::into_raw(Box::new(Process {
+        pid: std::process::id(),
+        session: Session::new(settings),
+        clients: Mutex::default(),
+    }));
+    match CURRENT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: just made, and never freed from here on.
+        Ok(_) => unsafe { &*fresh },
+        Err(theirs) => {
+            // SAFETY: nobody else has seen ours; the other thread's is never freed.
+            unsafe {
+                drop(Box::from_raw(fresh));
+                &*theirs
+            }
+        }
+    }
+}
+
+impl Process {
+    /// Remembers a client under its handle. A handle at the address of an earlier one takes
+    /// its place.
+    pub fn add(&self, handle: *mut rd_kafka_s, client: Arc<Client>) {
+        lock(&self.clients).insert(handle.addr(), client);
+    }
+
+    /// The client of a handle, if it is one of ours.
+    pub fn client(&self, handle: *const rd_kafka_s) -> Option<Arc<Client>> {
+        lock(&self.clients).get(&handle.addr()).cloned()
+    }
+
+    /// Forgets the client of a handle.
+    pub fn remove(&self, handle: *mut rd_kafka_s) -> Option<Arc<Client>> {
+        lock(&self.clients).remove(&handle.addr())
+    }
+}

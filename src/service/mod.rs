@@ -1,0 +1,57 @@
+//! The service: how it is reached, and what is said to it.
+//!
+//! [`session`] decides what is sent when, and who waits for it. A [`Transport`] turns the
+//! messages of `superstream-protocol` into bytes and back; it is used by one thread alone.
+
+pub mod endpoint;
+mod http;
+pub mod session;
+
+use std::fmt;
+use std::time::Duration;
+
+use superstream_protocol::{ClientConfigUpdate, ClientError, RegisterClient, Registered};
+
+use crate::settings::Settings;
+use endpoint::Endpoint;
+
+/// One way to the service.
+pub trait Transport: Send {
+    /// Registers a client and brings its advice. Gives up after `limit`.
+    fn register(
+        &mut self,
+        message: &RegisterClient,
+        limit: Duration,
+    ) -> Result<Registered, Failure>;
+    /// Tells what a client runs with.
+    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure>;
+    /// Tells what went wrong in a client.
+    fn error(&mut self, message: &ClientError) -> Result<(), Failure>;
+    /// Tells that a client is gone.
+    fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure>;
+}
+
+/// Why a message did not get through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The service cannot be reached, or not understood: worth another try later.
+    Unavailable(String),
+    /// The service refuses this very message: another try would not help.
+    Refused(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(reason) => write!(formatter, "the service is unavailable: {reason}"),
+            Self::Refused(reason) => write!(formatter, "the service refuses: {reason}"),
+        }
+    }
+}
+
+/// Makes the transport for an endpoint. Connects to nothing yet.
+pub fn transport(settings: &Settings) -> Box<dyn Transport> {
+    match &settings.endpoint {
+        Endpoint::Http(url) => Box::new(http::Http::new(url, settings.token.clone())),
+    }
+}

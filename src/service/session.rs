@@ -1,0 +1,409 @@
+//! The session with the service: one background thread for all clients of the process.
+//!
+//! A client's creator asks and waits, no longer than its deadline. Everything else is told by
+//! the thread alone, when the service can be reached. While it cannot, nobody waits: the thread
+//! tries again with growing pauses, and an answer that comes late serves the next client.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use superstream_protocol::{ClientError, ClientKind, StartClient};
+
+use super::{Failure, Transport};
+use crate::debug;
+use crate::lock::lock;
+use crate::report::identity;
+use crate::report::record::Client;
+use crate::settings::Settings;
+
+/// Nobody waits so long, but a late answer is worth having.
+const LATE_LIMIT: Duration = Duration::from_secs(10);
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Messages kept for a service that is away. The oldest go first.
+const MAX_WAITING: usize = 256;
+/// Tries for a message that is no registration; one that the service cannot digest must not
+/// hold up the others for ever.
+const MAX_TRIES: u32 = 8;
+/// Kinds of clients whose late advice is kept.
+const MAX_LATE: usize = 256;
+
+/// The session of one process.
+pub struct Session {
+    settings: Settings,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// The thread has something to do.
+    work: Condvar,
+    /// A creator that waits may have its answer.
+    news: Condvar,
+    response_timeout: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    health: Health,
+    /// The last registration took longer than a creator waits.
+    slow: bool,
+    late: BTreeMap<Profile, StartClient>,
+    thread_runs: bool,
+    dropped: u64,
+}
+
+struct Waiting {
+    message: Message,
+    tries: u32,
+}
+
+/// Clients alike enough to share an advice.
+type Profile = (ClientKind, String);
+
+enum Message {
+    Register(Arc<Client>),
+    Configure(Arc<Client>),
+    Error(Arc<Client>, String),
+    Goodbye(Arc<Client>),
+}
+
+/// Whether the service answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// It answered last time.
+    Up,
+    /// It did not.
+    Down {
+        /// What happened.
+        reason: String,
+        /// How often in a row.
+        failures: u32,
+        /// When the thread tries again.
+        retry_at: Instant,
+    },
+}
+
+/// What asking gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// The service answered in time.
+    Answered(StartClient),
+    /// An answer that came too late for an earlier client of this kind.
+    Late(StartClient),
+    /// Nothing, and why.
+    Nothing(String),
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session that has not begun: no thread, no connection.
+    pub fn new(settings: &Settings) -> Self {
+        let shared = Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            news: Condvar::new(),
+            response_timeout: settings.response_timeout,
+        };
+        Self {
+            settings: settings.clone(),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Where the service is.
+    pub fn host(&self) -> String {
+        self.settings.endpoint.to_string()
+    }
+
+    /// Whether the service answers.
+    pub fn health(&self) -> Health {
+        lock(&self.shared.state).health.clone()
+    }
+
+    /// Registers a client and waits for its advice, until `deadline` at the latest. While the
+    /// service is down nobody waits.
+    pub fn ask(&self, client: &Arc<Client>, deadline: Instant) -> Asked {
+        let mut state = lock(&self.shared.state);
+        state.push(Message::Register(Arc::clone(client)));
+        if let Err(error) = self.start_thread(&mut state) {
+            return Asked::Nothing(format!("no thread for it can be started: {error}"));
+        }
+        self.shared.work.notify_one();
+
+        if state.slow
+            && let Some(advice) = state.late.get(&profile(client))
+        {
+            return Asked::Late(advice.clone());
+        }
+        loop {
+            match client.answer() {
+                Some(Ok(registered)) => return Asked::Answered(registered.start.clone()),
+                Some(Err(reason)) => return Asked::Nothing(reason.clone()),
+                None => {}
+            }
+            if let Health::Down { reason, .. } = &state.health {
+                return state.late_or(client, reason.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = "no answer within SUPERSTREAM_RESPONSE_TIMEOUT".to_owned();
+                state.gave_up(reason.clone());
+                return state.late_or(client, reason);
+            }
+            state = wait(&self.shared.news, state, left);
+        }
+    }
+
+    /// Tells the service how the creation of a client ended.
+    pub fn created(&self, client: &Arc<Client>) {
+        self.tell(Message::Configure(Arc::clone(client)));
+    }
+
+    /// Tells the service that something went wrong.
+    pub fn error(&self, client: &Arc<Client>, error: String) {
+        self.tell(Message::Error(Arc::clone(client), error));
+    }
+
+    /// Tells the service that a client is gone.
+    pub fn goodbye(&self, client: &Arc<Client>) {
+        self.tell(Message::Goodbye(Arc::clone(client)));
+    }
+
+    fn tell(&self, message: Message) {
+        lock(&self.shared.state).push(message);
+        self.shared.work.notify_one();
+    }
+
+    fn start_thread(&self, state: &mut State) -> std::io::Result<()> {
+        if state.thread_runs {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let settings = self.settings.clone();
+        without_signals(|| {
+            std::thread::Builder::new()
+                .name("superstream".to_owned())
+                .stack_size(512 * 1024)
+                .spawn(move || run(&shared, super::transport(&settings)))
+        })?;
+        state.thread_runs = true;
+        Ok(())
+    }
+}
+
+impl State {
+    fn push(&mut self, message: Message) {
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.pop_front();
+            self.dropped += 1;
+            if self.dropped == 1 {
+                debug!("the service is away for long: its oldest messages are dropped");
+            }
+        }
+        self.waiting.push_back(Waiting { message, tries: 0 });
+    }
+
+    /// The answer that came too late for an earlier client of this kind, or nothing.
+    fn late_or(&self, client: &Client, reason: String) -> Asked {
+        match self.late.get(&profile(client)) {
+            Some(advice) => Asked::Late(advice.clone()),
+            None => Asked::Nothing(reason),
+        }
+    }
+
+    fn keep_late(&mut self, client: &Client, advice: StartClient) {
+        let profile = profile(client);
+        if self.late.len() < MAX_LATE || self.late.contains_key(&profile) {
+            self.late.insert(profile, advice);
+        }
+    }
+
+    /// A creator has waited in vain: the next ones do not. The thread may still have an answer,
+    /// so when it tries again is left to it.
+    fn gave_up(&mut self, reason: String) {
+        if !matches!(self.health, Health::Down { .. }) {
+            self.health = Health::Down {
+                reason,
+                failures: 0,
+                retry_at: Instant::now(),
+            };
+        }
+    }
+
+    fn failed(&mut self, reason: String) {
+        let failures = match &self.health {
+            Health::Down { failures, .. } => failures.saturating_add(1),
+            _ => 1,
+        };
+        let pause = pause_after(failures);
+        debug!("the service is down ({reason}); next try in {pause:.1?}");
+        self.health = Health::Down {
+            reason,
+            failures,
+            retry_at: Instant::now() + pause,
+        };
+    }
+
+    /// The next message to send, or how long there is nothing to do (`None`: for ever).
+    /// Registrations go first: somebody may wait for them.
+    fn next(&mut self) -> Result<Waiting, Option<Duration>> {
+        if self.waiting.is_empty() {
+            return Err(None);
+        }
+        if let Health::Down { retry_at, .. } = &self.health {
+            let left = retry_at.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Err(Some(left));
+            }
+        }
+        let first = self
+            .waiting
+            .iter()
+            .position(|waiting| matches!(waiting.message, Message::Register(_)));
+        self.waiting.remove(first.unwrap_or(0)).ok_or(None)
+    }
+}
+
+fn profile(client: &Client) -> Profile {
+    (client.kind, client.client_id.clone())
+}
+
+/// Grows from one second to a minute; a quarter of it is chance, so that a thousand processes
+/// do not come back at once.
+fn pause_after(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(6);
+    let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+    let [chance, ..] = identity::random_bytes();
+    pause.mul_f64(0.75 + 0.25 * f64::from(chance) / 255.0)
+}
+
+/// The thread's life. It ends with the process.
+fn run(shared: &Shared, mut transport: Box<dyn Transport>) {
+    loop {
+        let mut waiting = next_message(shared);
+        let result = crate::boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
+        let mut state = lock(&shared.state);
+        match result {
+            Some(Ok(())) => state.health = Health::Up,
+            Some(Err(Failure::Refused(reason))) => {
+                debug!("the service refuses a message: {reason}");
+                if let Message::Register(client) = &waiting.message {
+                    client.answered(Err(format!("the service refuses: {reason}")));
+                }
+                state.health = Health::Up;
+            }
+            Some(Err(Failure::Unavailable(reason))) => {
+                waiting.tries += 1;
+                let keep =
+                    matches!(waiting.message, Message::Register(_)) || waiting.tries < MAX_TRIES;
+                if keep {
+                    state.waiting.push_front(waiting);
+                }
+                state.failed(reason);
+            }
+            // A panic, already logged: this message is given up.
+            None => {
+                if let Message::Register(client) = &waiting.message {
+                    client.answered(Err("an error of our own".to_owned()));
+                }
+            }
+        }
+        shared.news.notify_all();
+    }
+}
+
+fn next_message(shared: &Shared) -> Waiting {
+    let mut state = lock(&shared.state);
+    loop {
+        match state.next() {
+            Ok(message) => return message,
+            Err(Some(left)) => state = wait(&shared.work, state, left),
+            Err(None) => {
+                state = shared
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+fn send(shared: &Shared, transport: &mut dyn Transport, message: &Message) -> Result<(), Failure> {
+    match message {
+        Message::Register(client) => register(shared, transport, client),
+        Message::Configure(client) => match client.config_update() {
+            Some(update) => transport.configure(&update),
+            None => Ok(()),
+        },
+        Message::Error(client, error) => match client.hash() {
+            Some(hash) => transport.error(&ClientError {
+                client_hash: hash.to_owned(),
+                error: error.clone(),
+            }),
+            None => Ok(()),
+        },
+        Message::Goodbye(client) => match client.hash() {
+            Some(hash) => transport.goodbye(hash),
+            None => Ok(()),
+        },
+    }
+}
+
+fn register(
+    shared: &Shared,
+    transport: &mut dyn Transport,
+    client: &Arc<Client>,
+) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let registered = transport.register(&client.registration, LATE_LIMIT)?;
+    let advice = registered.start.clone();
+    let mut state = lock(&shared.state);
+    state.slow = begin.elapsed() >= shared.response_timeout;
+    client.answered(Ok(registered));
+    if state.slow || matches!(state.health, Health::Down { .. }) {
+        state.keep_late(client, advice);
+    }
+    Ok(())
+}
+
+fn wait<'s>(
+    condition: &Condvar,
+    state: MutexGuard<'s, State>,
+    limit: Duration,
+) -> MutexGuard<'s, State> {
+    let (state, _) = condition
+        .wait_timeout(state, limit)
+        .unwrap_or_else(PoisonError::into_inner);
+    state
+}
+
+/// Runs `start` with all signals blocked, so that a thread made in it inherits that: the
+/// application's handlers never run on a thread of ours.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: plain data that the calls below fill.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: both sets are valid; SIG_SETMASK with a full set cannot fail.
+    unsafe {
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+    }
+    let result = start();
+    // SAFETY: the mask that was in force before.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    result
+}
