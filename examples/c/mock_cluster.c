@@ -3,6 +3,7 @@
  * The first line on stdout is the value for bootstrap.servers. With -c the last line is a JSON
  * object with the number of requests that the brokers received, by their name.
  */
+#define _GNU_SOURCE /* ppoll() */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

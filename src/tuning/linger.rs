@@ -80,22 +80,25 @@ pub(super) fn linger(state: &State, asked: &Value) -> Verdict {
     if state.latency_sensitive {
         return Err("SUPERSTREAM_LATENCY_SENSITIVE is set".into());
     }
+    if own == 0.0 {
+        return Err("the application asks for no delay (linger.ms=0)".into());
+    }
     if asked < own {
         return Err(format!("the application waits longer already ({own} ms)"));
     }
     let limit = limit(state, own)?;
     let new = asked.min(limit.ms).floor();
+    let why = match asked <= limit.ms {
+        true => "only whole milliseconds are set".to_owned(),
+        false => limit.why,
+    };
     if new <= own {
-        let why = match asked <= limit.ms {
-            true => "only whole milliseconds are set".to_owned(),
-            false => limit.why,
-        };
         return Err(format!(
             "{why}: that leaves {new} ms, and the application has {own} ms"
         ));
     }
     let mut reason = match new < asked {
-        true => format!("advised {asked}, cut to {new}: {}", limit.why),
+        true => format!("advised {asked}, cut to {new}: {why}"),
         false => "advised".to_owned(),
     };
     if state.whole(STICKY) == Ok(DEFAULT_STICKY_MS) {

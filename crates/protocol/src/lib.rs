@@ -179,6 +179,7 @@ pub struct ClientReport {
 
 /// `clientErrors`: something that concerns the service went wrong in a client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ClientError {
     /// From [`Registered`].
     pub client_hash: String,

@@ -29,8 +29,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DEFAULT_PAGE: u32 = 100;
 /// How many clients a page of the list holds at most.
 pub const MAX_PAGE: u32 = 1_000;
-/// Longest pattern to look for clients by, in bytes.
-pub const MAX_PATTERN: usize = 1_000;
+/// Longest pattern to look for clients by, in characters.
+pub const MAX_PATTERN: usize = 250;
 
 type Shared = State<Arc<Directory>>;
 
@@ -209,8 +209,8 @@ fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
                 list.after = Some(i64::try_from(after).unwrap_or(i64::MAX));
             }
             "type" => list.kind = Some(kind(&value)?),
-            "client_id" if value.len() > MAX_PATTERN => {
-                let words = format!("client_id must have at most {MAX_PATTERN} bytes");
+            "client_id" if value.chars().count() > MAX_PATTERN => {
+                let words = format!("client_id must have at most {MAX_PATTERN} characters");
                 return Err(ApiError::bad_request(words));
             }
             "client_id" => list.client_id = Some(value),

@@ -17,6 +17,10 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// after they have sent everything.
 const MAX_DISCARDED: usize = 16 * MAX_BODY;
 
+/// The field that is kept as it is sent.
+const CONFIGURATION: &str = "config";
+/// Beyond this, a floating point number does not tell which whole number it stands for.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// Fields that hold a name out of a list. serde would also take an object for one.
 const NAMES: [&str; 2] = ["type", "mode"];
 /// Fields that hold a list of objects. serde would also take lists in the list.
@@ -90,14 +94,34 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> 
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
         ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
     })?;
     check_shape(&value).map_err(ApiError::unprocessable)?;
+    for (name, field) in value.as_object_mut().into_iter().flatten() {
+        if name != CONFIGURATION {
+            whole_numbers(field);
+        }
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let words = format!("the message is not as docs/openapi.yaml has it: {error}");
         ApiError::unprocessable(words)
     })
+}
+
+/// To JSON `5.0` is as whole as `5`, and some encoders write nothing else; to serde it is not.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or(f64::NAN);
+            if float.fract() == 0.0 && float.abs() <= LARGEST_EXACT {
+                *value = Value::from(float as i64);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// serde takes more than the protocol says: a list for an object, field by field, and an object
@@ -143,6 +167,7 @@ mod tests {
             "{\"pid\":-1}",
             "{\"pid\":4294967296}",
             "{\"learning_factor\":1.5}",
+            "{\"pid\":-1.0}",
             "{\"learning_factor\":99999999999999999999}",
             "{\"config\":[]}",
             "{\"type\":\"broker\"}",
@@ -156,6 +181,14 @@ mod tests {
             );
         }
         assert!(parse::<ClientConfigUpdate>(b"{\"refusals\":[[\"k\",\"v\",\"r\"]]}").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point() {
+        let taken = register("{\"learning_factor\":-5.0,\"pid\":7.0,\"config\":{\"a\":1.0}}");
+        let taken = taken.unwrap();
+        assert_eq!((taken.learning_factor, taken.pid), (-5, Some(7)));
+        assert_eq!(taken.config["a"].to_string(), "1.0");
     }
 
     #[test]

@@ -196,28 +196,32 @@ fn name_at_end(text: &str) -> &str {
 
 /// Where the value that begins here starts and ends: in its quotes, or up to a separator.
 fn value_after(text: &str, from: usize) -> (usize, usize) {
-    let mut start = from;
-    loop {
-        let rest = text[start..].trim_start_matches(|c: char| c.is_whitespace() || c == '\\');
-        start = text.len() - rest.len();
-        if let Some(quote) = rest.chars().next().filter(|&c| is_quote(c)) {
+    let mut start = value_start(text, from);
+    // "Authorization: Bearer …": the secret is the word after.
+    for scheme in ["bearer ", "basic "] {
+        let word = text[start..].get(..scheme.len());
+        if word.is_some_and(|word| word.eq_ignore_ascii_case(scheme)) {
+            start = value_start(text, start + scheme.len());
+            break;
+        }
+    }
+    let rest = &text[start..];
+    match rest.chars().next().filter(|&c| is_quote(c)) {
+        Some(quote) => {
             let start = start + quote.len_utf8();
             let length = text[start..].find(quote).unwrap_or(text.len() - start);
-            return (start, start + length);
+            (start, start + length)
         }
-        // "Authorization: Bearer …": the secret is the word after.
-        let is_scheme = |scheme: &&str| {
-            rest.get(..scheme.len())
-                .is_some_and(|t| t.eq_ignore_ascii_case(scheme))
-        };
-        let Some(scheme) = ["bearer ", "basic "].into_iter().find(is_scheme) else {
-            let length = rest
-                .find(|c| is_separator(c) || is_quote(c))
-                .unwrap_or(rest.len());
-            return (start, start + length);
-        };
-        start += scheme.len();
+        None => {
+            let ends = |c| is_separator(c) || is_quote(c);
+            (start, start + rest.find(ends).unwrap_or(rest.len()))
+        }
     }
+}
+
+fn value_start(text: &str, from: usize) -> usize {
+    let is_padding = |c: char| c.is_whitespace() || c == '\\';
+    text.len() - text[from..].trim_start_matches(is_padding).len()
 }
 
 fn is_separator(c: char) -> bool {

@@ -140,7 +140,7 @@ fn levels() {
         ClientKind::Producer,
         &[
             row(
-                "anchors 5.2: a level for the old codec goes back to -1",
+                "policy: a level for the old codec goes back to -1",
                 &[("compression.type", "gzip")],
                 gzip9,
                 r#"{"compression.type": "lz4"}"#,
@@ -212,7 +212,7 @@ fn levels() {
                 &[("compression.level", "no default topic configuration")],
             ),
             row(
-                "anchors 5.2: transactions get the reset, not the level",
+                "policy: transactions get the reset, not the level",
                 &[("compression.type", "gzip"), ("transactional.id", "t")],
                 gzip9,
                 r#"{"compression.type": "lz4", "compression.level": 3}"#,

@@ -50,7 +50,7 @@ fn linger_is_raised_within_limits() {
         ("within all limits", &[], None, "50", Ok("50")),
         ("text is fine", &[], None, "\"50\"", Ok("50")),
         ("there already", &[], None, "5.0", Ok("")),
-        ("design 6: 100 without a rate", &[], None, "5000", Ok("100")),
+        ("policy: 100 without a rate", &[], None, "5000", Ok("100")),
         (
             "strtod, rdkafka_conf.c: a locale's comma would cut it anyway",
             &[],
@@ -108,7 +108,7 @@ fn linger_is_raised_within_limits() {
             Err("leaves 100 ms, and the application has 200 ms"),
         ),
         (
-            "anchors 5.2: not where the timeout is below 1 s",
+            "policy: not where the timeout is below 1 s",
             &[],
             Some(&[("message.timeout.ms", "600")]),
             "50",
@@ -143,7 +143,7 @@ fn linger_is_raised_within_limits() {
             Err("not below message.timeout.ms (2000)"),
         ),
         (
-            "anchors 5.2: a twentieth of the transaction",
+            "policy: a twentieth of the transaction",
             &[transactional, ("transaction.timeout.ms", "1500")],
             None,
             "5000",
@@ -306,6 +306,11 @@ fn the_reason_tells_what_follows() {
          sticky.partitioning.linger.ms follows to 200 unless the application set it"
     );
     assert!(!reason(&[("sticky.partitioning.linger.ms", "20")]).contains("sticky"));
+
+    let advice = super::advice(r#"{"linger.ms": 12.75}"#);
+    let plan = super::planned(ClientKind::Producer, &effective(&[], None), &advice);
+    let reason = &plan.changes[0].reason;
+    assert!(reason.starts_with("advised 12.75, cut to 12: only whole"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn batches_are_only_raised() {
         ClientKind::Producer,
         &[
             row(
-                "anchors 5.2: advice of Java's size would shrink the batch",
+                "policy: advice of Java's size would shrink the batch",
                 &[],
                 r#"{"batch.size": 32768}"#,
                 &[],
@@ -67,7 +67,7 @@ fn batches_are_only_raised() {
                 &[("batch.size", "outside 1 to 2147483647")],
             ),
             row(
-                "anchors 5.2: tiny messages",
+                "policy: tiny messages",
                 &[],
                 r#"{"batch.num.messages": 50000}"#,
                 &[("batch.num.messages", "50000")],
@@ -170,7 +170,7 @@ fn guarantees_stay() {
         ClientKind::Producer,
         &[
             Row {
-                source: "anchors 5.2, transactional.id: linger and codec, nothing else",
+                source: "policy for transactional.id: linger and codec, nothing else",
                 own: &[("transactional.id", "t"), ("batch.size", "16384")],
                 topic: None,
                 advice: r#"{"batch.size": 100000, "compression.type": "lz4", "linger.ms": 50,

@@ -8,7 +8,7 @@ use crate::tuning::canonical;
 
 #[test]
 fn dangerous_keys_are_refused_with_their_family() {
-    // anchors 5.2 and design 6; the names are those of rdkafka_conf.c's property table.
+    // The names are those of rdkafka_conf.c's property table.
     for (key, reason) in [
         ("plugin.library.paths", "runs code"),
         ("ssl.engine.location", "runs code"),

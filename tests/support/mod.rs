@@ -1,0 +1,237 @@
+//! What the tests share: the built libraries, C programs, and a cluster to talk to.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where cargo put what it built in release mode: `target/release`.
+pub fn built() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// `target/tmp`: for what tests leave behind.
+pub fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// One of the two builds of `librdkafka.so.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// Ours.
+    DropIn,
+    /// The same engine, built and linked the same way, without us.
+    Stock,
+}
+
+impl Library {
+    /// A folder that holds nothing but this library as `librdkafka.so.1` and `librdkafka.so`.
+    pub fn folder(self) -> PathBuf {
+        let folder = scratch().join(self.name());
+        if self == Self::DropIn { &DROP_IN } else { &STOCK }.get_or_init(|| {
+            build();
+            place(&folder, &self.file());
+        });
+        folder
+    }
+
+    /// The file that cargo made.
+    pub fn file(self) -> PathBuf {
+        built().join(match self {
+            Self::DropIn => "libsuperstream.so",
+            Self::Stock => "libsuperstream_stock_engine.so",
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::DropIn => "drop-in",
+            Self::Stock => "stock",
+        }
+    }
+}
+
+static DROP_IN: OnceLock<()> = OnceLock::new();
+static STOCK: OnceLock<()> = OnceLock::new();
+static BUILT: OnceLock<()> = OnceLock::new();
+
+/// `cargo test` neither builds the stock engine, which nothing depends on, nor renews the
+/// cdylib beside the test's own folder. The build has the same package selection as `make test`
+/// and does nothing after it.
+fn build() {
+    BUILT.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--quiet", "--workspace"]).current_dir(root());
+        // What cargo tells this test must not reach the build scripts, which would run again.
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+            if about_us.iter().any(|prefix| name.starts_with(prefix)) {
+                cargo.env_remove(&*name);
+            }
+        }
+        cargo.env_remove("LD_LIBRARY_PATH").env_remove("CARGO_TARGET_TMPDIR");
+        assert!(cargo.status().unwrap().success(), "cannot build the libraries");
+    });
+}
+
+/// Tests run in processes of their own, side by side: each link is put in place whole.
+fn place(folder: &Path, library: &Path) {
+    assert!(library.exists(), "{} is missing", library.display());
+    fs::create_dir_all(folder).unwrap();
+    for (name, target) in
+        [("librdkafka.so.1", library), ("librdkafka.so", Path::new("librdkafka.so.1"))]
+    {
+        let fresh = unique(folder, name);
+        symlink(target, &fresh).unwrap();
+        fs::rename(&fresh, folder.join(name)).unwrap();
+    }
+}
+
+/// A name in `folder` that no other test uses.
+pub fn unique(folder: &Path, name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("{name}.{}-{number}", std::process::id()))
+}
+
+/// A folder with `librdkafka/rdkafka.h` and `librdkafka/rdkafka_mock.h`.
+pub fn include() -> PathBuf {
+    static HEADERS: OnceLock<()> = OnceLock::new();
+    let folder = scratch().join("include");
+    HEADERS.get_or_init(|| {
+        build();
+        let inner = folder.join("librdkafka");
+        fs::create_dir_all(&inner).unwrap();
+        for header in ["rdkafka.h", "rdkafka_mock.h"] {
+            let fresh = unique(&inner, header);
+            fs::copy(built().join("engine").join(header), &fresh).unwrap();
+            fs::rename(&fresh, inner.join(header)).unwrap();
+        }
+    });
+    folder
+}
+
+/// Compiles `source` (relative to the workspace) against the engine's headers and links it with
+/// the stock library; which library it gets is decided when it runs.
+pub fn compile(source: &str) -> PathBuf {
+    let source = root().join(source);
+    let name = source.file_stem().unwrap().to_str().unwrap();
+    let program = unique(scratch(), name);
+    run(
+        tool("cc")
+            .args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
+            // As for a system header: rdkafka.h has a warning of its own under -Wextra.
+            .arg("-isystem")
+            .arg(include())
+            .arg("-o")
+            .arg(&program)
+            .arg(&source)
+            .arg("-L")
+            .arg(Library::Stock.folder())
+            .arg("-lrdkafka"),
+    );
+    program
+}
+
+/// A command in an environment without cargo's settings for the linker and the loader, and
+/// without ours.
+pub fn tool(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("SUPERSTREAM_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env_remove("LIBRARY_PATH")
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("LD_PRELOAD")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A program that finds its librdkafka in `folder`.
+pub fn with_library_in(folder: &Path, program: impl AsRef<OsStr>) -> Command {
+    let mut command = tool(program);
+    command.env("LD_LIBRARY_PATH", folder);
+    command
+}
+
+/// Runs a command that has to succeed; its stdout.
+pub fn run(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make setup`): {error}"));
+    assert_success(command, &output);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Fails with all that the command has said.
+pub fn assert_success(command: &Command, output: &Output) {
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A mock cluster in a process of its own, with the stock library. It ends with its stdin, so
+/// it does not outlive the test, however that ends.
+pub struct Cluster {
+    /// The value for `bootstrap.servers`.
+    pub brokers: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// Three brokers with these topics, each written `NAME:PARTITIONS`.
+    pub fn start(topics: &[&str]) -> Self {
+        let mut command =
+            with_library_in(&Library::Stock.folder(), compile("examples/c/mock_cluster.c"));
+        command.args(["-n", "3", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::null());
+        for topic in topics {
+            command.args(["-t", topic]);
+        }
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut brokers = String::new();
+        stdout.read_line(&mut brokers).unwrap();
+        assert!(!brokers.is_empty(), "the mock cluster did not start");
+        Self { brokers: brokers.trim_end().to_owned(), child, stdin, stdout }
+    }
+
+    /// Stops the cluster; its account of the requests that it received, as a line of JSON.
+    pub fn stop(mut self) -> String {
+        self.stdin.take();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        rest
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stdin.take();
+        // After `stop` there is nothing left to wait for, and that is no error.
+        let _ = self.child.wait();
+    }
+}
