@@ -27,7 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rustc-link-lib=static:+whole-archive=stock_engine");
 
     let script = out.join("exports.map");
-    fs::write(&script, link::version_script(&headers::public_functions(&engine)?))?;
+    fs::write(
+        &script,
+        link::version_script(&headers::public_functions(&engine)?),
+    )?;
     link::link_as_librdkafka(&script);
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::rules::{Rules, Traits};
 use crate::store::{Store, StoreError};
 use crate::view::{ClientDetail, ClientList, ListQuery};
 
-/// Longest registration id, in bytes.
+/// Longest registration id, in characters.
 pub const MAX_REGISTRATION_ID: usize = 128;
 
 /// The account that every token of this service belongs to.
@@ -109,11 +109,11 @@ impl Directory {
     /// A client introduces itself and is given advice.
     pub fn register(&self, mut message: RegisterClient) -> Result<Registration, ServiceError> {
         if let Some(id) = &message.registration_id
-            && !(1..=MAX_REGISTRATION_ID).contains(&id.len())
+            && !(1..=MAX_REGISTRATION_ID).contains(&id.chars().count())
         {
             return Err(ServiceError::Invalid(format!(
-                "registration_id has {} bytes: give 1 to {MAX_REGISTRATION_ID}, or leave it out",
-                id.len()
+                "registration_id has {} characters: give 1 to {MAX_REGISTRATION_ID}, or leave it out",
+                id.chars().count()
             )));
         }
         let rules = self.rules();

@@ -1,0 +1,193 @@
+//! A service in a process of its own, and requests to it.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub const TOKEN: &str = "a-token-for-tests";
+
+/// After so long a condition is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test, without what the environment would tell it.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_superstream-service"));
+    command.env_remove("SUPERSTREAM_TOKEN");
+    command
+}
+
+pub struct Service {
+    pub child: Child,
+    pub url: String,
+    agent: ureq::Agent,
+}
+
+impl Service {
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_logging(arguments, Stdio::null())
+    }
+
+    pub fn start_logging(arguments: &[&str], log: impl Into<Stdio>) -> Self {
+        Self::spawn(
+            program().args(["--token", TOKEN]).args(arguments),
+            log.into(),
+        )
+    }
+
+    /// Without the token that the others have.
+    pub fn start_over(arguments: &[&str]) -> Self {
+        Self::spawn(program().args(arguments), Stdio::null())
+    }
+
+    fn spawn(command: &mut Command, log: Stdio) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--exit-with-parent"])
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(url) = line.trim_end().strip_prefix("listening on ") else {
+            child.kill().unwrap();
+            panic!("the service did not start: {line:?}");
+        };
+        Self {
+            url: url.to_owned(),
+            child,
+            agent: agent(),
+        }
+    }
+
+    /// Sends JSON with the token; the answer's status and body.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.raw(
+            method,
+            path,
+            &[
+                ("content-type", "application/json"),
+                ("authorization", &bearer(TOKEN)),
+            ],
+            body.to_string().as_bytes(),
+        );
+        (answer.status, answer.body)
+    }
+
+    /// Asks with the token.
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.raw("GET", path, &[("authorization", &bearer(TOKEN))], b"");
+        (answer.status, answer.body)
+    }
+
+    pub fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let url = format!("{}{path}", self.url);
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        // An empty body would not be left out, and GET may have none.
+        let response = if body.is_empty() {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            self.agent.run(request.body(body).unwrap())
+        };
+        Answer::of(response.unwrap())
+    }
+
+    /// Registers a client; its hash.
+    pub fn register(&self, registration: &Value) -> String {
+        let (status, answer) = self.send("POST", "/v1/clients", registration);
+        assert_eq!(status, 201, "{answer}");
+        answer["client_hash"].as_str().unwrap().to_owned()
+    }
+
+    /// The advice that a new client of this registration is given.
+    pub fn advice(&self, registration: &Value) -> Value {
+        self.send("POST", "/v1/clients", registration).1["optimized_configuration"].clone()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    fn of(response: ureq::http::Response<ureq::Body>) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let text = body.read_to_string().unwrap();
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap()
+        };
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// Checks that this is an error answer with words in it.
+    pub fn is_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/json", "{self:?}");
+        assert!(
+            self.body["error"].as_str().is_some_and(|e| e.len() > 10),
+            "{self:?}"
+        );
+    }
+}
+
+pub fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .build()
+        .into()
+}
+
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// Asks until the answer is yes.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "this never came true: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A file that a service can log to.
+pub fn log_file(path: &std::path::Path) -> File {
+    File::create(path).unwrap()
+}
