@@ -66,7 +66,7 @@ pub extern "C" fn superstream_version() -> *const c_char {
 /// change and each refusal with its reason, and the state of the service.
 ///
 /// `client` is a handle that `rd_kafka_new()` of this library returned and that was not
-/// destroyed yet. For a client that Superstream does not look after (it is off, or the client
+/// destroyed yet; it is only compared, never followed. For a client that Superstream does not look after (it is off, or the client
 /// is not known) the document says so.
 ///
 /// Returns a NUL-terminated UTF-8 text that the caller frees with `superstream_free()`, or NULL
@@ -78,11 +78,8 @@ pub extern "C" fn superstream_version() -> *const c_char {
 /// `down`, with `reason`), `client` (`type`, `client_id`, `client_hash`), `asked`, `answered`,
 /// `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`, `asked`, `reason`) and
 /// `errors`.
-///
-/// # Safety
-/// `client` is only compared, never followed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn superstream_status(client: *const rd_kafka_s) -> *mut c_char {
+pub extern "C" fn superstream_status(client: *const rd_kafka_s) -> *mut c_char {
     if client.is_null() {
         return ptr::null_mut();
     }

@@ -34,7 +34,11 @@ fn same(source: &str, topic: &str, arguments: &[&str]) -> (String, Option<i32>) 
     let stock = once(Library::Stock, &program, topic, arguments);
     let ours = once(Library::DropIn, &program, topic, arguments);
     let printed = String::from_utf8(stock.stdout).unwrap();
-    assert_eq!(printed, String::from_utf8(ours.stdout).unwrap(), "stdout differs");
+    assert_eq!(
+        printed,
+        String::from_utf8(ours.stdout).unwrap(),
+        "stdout differs"
+    );
     assert_eq!(stock.status, ours.status, "the exit status differs");
     (printed, stock.status.code())
 }
@@ -56,7 +60,14 @@ fn a_producer_of_the_lines_of_a_file() {
 
 #[test]
 fn a_producer_with_a_configuration_that_is_refused() {
-    let refused = ["-n", "1", "-X", "linger.ms=1000", "-X", "message.timeout.ms=500"];
+    let refused = [
+        "-n",
+        "1",
+        "-X",
+        "linger.ms=1000",
+        "-X",
+        "message.timeout.ms=500",
+    ];
     let (printed, status) = same("examples/c/producer.c", "orders:1", &refused);
     assert_eq!((printed.as_str(), status), ("", Some(2)));
 }
@@ -78,7 +89,10 @@ fn a_consumer() {
         printed.push(outputs);
     }
     assert_eq!(printed[0], printed[1]);
-    assert!(printed[0][1].contains("consumed 20000 records"), "{printed:?}");
+    assert!(
+        printed[0][1].contains("consumed 20000 records"),
+        "{printed:?}"
+    );
 }
 
 /// The mock cluster has no controller and no CreateTopics: these answers are errors, and the
@@ -92,6 +106,9 @@ fn an_administrator() {
 #[test]
 fn transactions() {
     let (printed, status) = same("examples/c/transactions.c", "transfers:2", &[]);
-    assert!(printed.contains("commit: done") && printed.contains("abort: done"), "{printed}");
+    assert!(
+        printed.contains("commit: done") && printed.contains("abort: done"),
+        "{printed}"
+    );
     assert_eq!(status, Some(0));
 }

@@ -10,15 +10,21 @@
 //!
 //! `SUPERSTREAM_PROOF=1` runs many more cases.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    dead_code
+)]
 
-mod support;
 #[path = "support/advisor.rs"]
 mod advisor;
 #[path = "support/engine.rs"]
 mod engine;
 #[path = "support/random_applications.rs"]
 mod random_applications;
+mod support;
 
 use std::collections::BTreeMap;
 
@@ -70,13 +76,20 @@ fn whatever_the_service_advises_the_application_lives() {
         std::env::set_var("SUPERSTREAM_HOST", &advisor.host);
         std::env::set_var("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
     }
-    let cases = if std::env::var_os("SUPERSTREAM_PROOF").is_some() { 20_000 } else { 600 };
+    let cases = if std::env::var_os("SUPERSTREAM_PROOF").is_some() {
+        20_000
+    } else {
+        600
+    };
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
         ..Config::default()
     });
-    let strategy = (random_applications::application(), random_applications::advice());
+    let strategy = (
+        random_applications::application(),
+        random_applications::advice(),
+    );
     let mut changed = 0_u32;
     let mut created = 0_u32;
     let counters = (std::cell::Cell::new(0_u32), std::cell::Cell::new(0_u32));
@@ -87,7 +100,9 @@ fn whatever_the_service_advises_the_application_lives() {
             let actual = ours.run(&application);
             if let (Ok(one), Ok(other)) = (&expected.created, &actual.created) {
                 counters.0.set(counters.0.get() + 1);
-                counters.1.set(counters.1.get() + u32::from(one.effective != other.effective));
+                counters
+                    .1
+                    .set(counters.1.get() + u32::from(one.effective != other.effective));
             }
             compare(&application, &advice, &expected, &actual);
             Ok(())
@@ -96,8 +111,14 @@ fn whatever_the_service_advises_the_application_lives() {
     created += counters.0.get();
     changed += counters.1.get();
     // The comparison means something only if clients came to be, and were tuned.
-    assert!(created > cases / 5, "only {created} of {cases} applications were created");
-    assert!(changed > cases / 20, "only {changed} of {created} clients were tuned");
+    assert!(
+        created > cases / 5,
+        "only {created} of {cases} applications were created"
+    );
+    assert!(
+        changed > cases / 20,
+        "only {changed} of {created} clients were tuned"
+    );
 }
 
 fn compare(application: &Application, advice: &Value, expected: &Outcome, actual: &Outcome) {
@@ -142,7 +163,11 @@ fn compare_effective(
         // 0 means that there is no limit.
         if name == "queue.buffering.max.messages" {
             let number = |value: Option<&String>| value.unwrap().parse::<f64>().unwrap();
-            assert!(number(before) != 0.0 && number(before) < number(after), "{}", context());
+            assert!(
+                number(before) != 0.0 && number(before) < number(after),
+                "{}",
+                context()
+            );
         }
     }
 }

@@ -25,15 +25,19 @@ const SYSTEM: &[&str] = &[
 
 /// The part of `readelf -d` that the tests ask about.
 fn dynamic(library: Library) -> String {
-    run(tool("readelf").arg("-dW").arg(library.folder().join("librdkafka.so.1")))
+    run(tool("readelf")
+        .arg("-dW")
+        .arg(library.folder().join("librdkafka.so.1")))
 }
 
 fn exports(library: Library) -> BTreeSet<String> {
     let file = library.folder().join("librdkafka.so.1");
-    run(tool("nm").args(["-D", "--defined-only", "--format=posix"]).arg(file))
-        .lines()
-        .map(|line| line.split(' ').next().unwrap().to_owned())
-        .collect()
+    run(tool("nm")
+        .args(["-D", "--defined-only", "--format=posix"])
+        .arg(file))
+    .lines()
+    .map(|line| line.split(' ').next().unwrap().to_owned())
+    .collect()
 }
 
 fn declared() -> BTreeSet<String> {
@@ -47,9 +51,20 @@ fn every_public_function_is_exported_and_nothing_else() {
         .into_iter()
         .partition(|name| !name.starts_with("superstream_"));
     let declared = declared();
-    assert_eq!(ours.difference(&declared).collect::<Vec<_>>(), [""; 0], "exported, not public");
-    assert_eq!(declared.difference(&ours).collect::<Vec<_>>(), [""; 0], "public, not exported");
-    let inner: Vec<_> = own.iter().filter(|name| name.starts_with("superstream_engine")).collect();
+    assert_eq!(
+        ours.difference(&declared).collect::<Vec<_>>(),
+        [""; 0],
+        "exported, not public"
+    );
+    assert_eq!(
+        declared.difference(&ours).collect::<Vec<_>>(),
+        [""; 0],
+        "public, not exported"
+    );
+    let inner: Vec<_> = own
+        .iter()
+        .filter(|name| name.starts_with("superstream_engine"))
+        .collect();
     assert_eq!(inner, [""; 0], "names of the embedding leak out");
 }
 
@@ -61,7 +76,10 @@ fn the_stock_engine_exports_the_same() {
 #[test]
 fn the_soname_is_that_of_librdkafka() {
     for library in [Library::DropIn, Library::Stock] {
-        assert!(dynamic(library).contains("Library soname: [librdkafka.so.1]"), "{library:?}");
+        assert!(
+            dynamic(library).contains("Library soname: [librdkafka.so.1]"),
+            "{library:?}"
+        );
     }
 }
 
@@ -77,7 +95,10 @@ fn it_needs_only_what_each_glibc_system_has() {
             let known = SYSTEM.contains(&name) || name.starts_with("ld-linux");
             assert!(known, "{library:?} needs {name}");
         }
-        assert!(!table.contains("RPATH") && !table.contains("RUNPATH"), "{table}");
+        assert!(
+            !table.contains("RPATH") && !table.contains("RUNPATH"),
+            "{table}"
+        );
     }
 }
 
@@ -99,9 +120,15 @@ fn it_has_the_features_of_the_distribution_and_the_version_of_the_engine() {
     let stock = run(&mut with_library_in(&Library::Stock.folder(), &about));
     assert_eq!(ours, stock);
 
-    let features = ours.lines().find_map(|line| line.strip_prefix("builtin.features: ")).unwrap();
+    let features = ours
+        .lines()
+        .find_map(|line| line.strip_prefix("builtin.features: "))
+        .unwrap();
     let features: Vec<_> = features.split(',').collect();
     for wanted in DEBIAN.split(',') {
-        assert!(features.contains(&wanted), "{wanted} is missing in {features:?}");
+        assert!(
+            features.contains(&wanted),
+            "{wanted} is missing in {features:?}"
+        );
     }
 }

@@ -168,13 +168,15 @@ fn an_error_of_the_service() {
 
 #[test]
 fn a_service_that_is_overloaded() {
-    let service = always(|_, stream| reply(stream, "429 Too Many Requests", "{\"error\":\"slow\"}"));
+    let service =
+        always(|_, stream| reply(stream, "429 Too Many Requests", "{\"error\":\"slow\"}"));
     down(&service.url(), &[], "slow");
 }
 
 #[test]
 fn a_service_that_refuses_the_client() {
-    let service = always(|_, stream| reply(stream, "403 Forbidden", "{\"error\":\"no such token\"}"));
+    let service =
+        always(|_, stream| reply(stream, "403 Forbidden", "{\"error\":\"no such token\"}"));
     let status = unharmed(&service.url(), &[]);
     assert_eq!(status["service"]["state"], "up");
     let note = status["note"].as_str().unwrap();
@@ -199,9 +201,7 @@ fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
         assert!(service.received().contains("Bearer the-token"));
     }
     other.set_nonblocking(true).unwrap();
-    let error = other
-        .accept()
-        .expect_err("the other host got a connection");
+    let error = other.accept().expect_err("the other host got a connection");
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 
@@ -209,7 +209,8 @@ fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
 fn a_redirect_loop_is_not_entered() {
     let service = always(|request, stream| {
         let further = format!("{}/again", request.path);
-        let head = format!("HTTP/1.1 302 Found\r\nLocation: {further}\r\nContent-Length: 0\r\n\r\n");
+        let head =
+            format!("HTTP/1.1 302 Found\r\nLocation: {further}\r\nContent-Length: 0\r\n\r\n");
         raw(stream, head.as_bytes())
     });
     down(&service.url(), &[], "redirects are not followed");

@@ -52,7 +52,10 @@ fn red_hat(etc: &Path, certificate: &Path) {
 }
 
 fn red_hat_extracted(etc: &Path, certificate: &Path) {
-    put(certificate, &etc.join("pki/ca-trust/extracted/pem/tls-ca-bundle.pem"));
+    put(
+        certificate,
+        &etc.join("pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+    );
 }
 
 fn suse_bundle(etc: &Path, certificate: &Path) {
@@ -72,7 +75,13 @@ enum Outcome {
 }
 
 /// The broker gets its first request only after the client has verified its certificate.
-fn connect(library: Option<Library>, layout: Layout, by_name: Option<&str>, known: &Authority, server: &Authority) -> Outcome {
+fn connect(
+    library: Option<Library>,
+    layout: Layout,
+    by_name: Option<&str>,
+    known: &Authority,
+    server: &Authority,
+) -> Outcome {
     let system = System::new();
     layout(&system.etc(), &known.certificate());
     let mut scene = Scene::new();
@@ -92,7 +101,9 @@ fn connect(library: Option<Library>, layout: Layout, by_name: Option<&str>, know
         if event.body(API_VERSIONS).is_some() {
             return Some(Outcome::Trusted);
         }
-        event.says(&["error: _SSL", UNTRUSTED]).then_some(Outcome::Refused)
+        event
+            .says(&["error: _SSL", UNTRUSTED])
+            .then_some(Outcome::Refused)
     });
     scene.end();
     check_library(&scene, library);
@@ -102,8 +113,15 @@ fn connect(library: Option<Library>, layout: Layout, by_name: Option<&str>, know
 /// The machine's own library must not have been tested in place of ours, nor ours in its place.
 #[track_caller]
 fn check_library(scene: &Scene, library: Option<Library>) {
-    let place = if library.is_some() { "library: /tmp/run/" } else { "-linux-gnu/" };
-    let found = scene.seen.iter().any(|event| event.says(&["library: ", place]));
+    let place = if library.is_some() {
+        "library: /tmp/run/"
+    } else {
+        "-linux-gnu/"
+    };
+    let found = scene
+        .seen
+        .iter()
+        .any(|event| event.says(&["library: ", place]));
     assert!(found, "another library was loaded:\n{}", scene.story());
 }
 
@@ -111,8 +129,14 @@ fn check_library(scene: &Scene, library: Option<Library>) {
 #[track_caller]
 fn trusts_by(library: Option<Library>, layout: Layout, by_name: Option<&str>) {
     let (ours, other) = (Authority::new("Ours"), Authority::new("Other"));
-    assert_eq!(connect(library, layout, by_name, &ours, &ours), Outcome::Trusted);
-    assert_eq!(connect(library, layout, by_name, &other, &ours), Outcome::Refused);
+    assert_eq!(
+        connect(library, layout, by_name, &ours, &ours),
+        Outcome::Trusted
+    );
+    assert_eq!(
+        connect(library, layout, by_name, &other, &ours),
+        Outcome::Refused
+    );
 }
 
 #[test]
@@ -120,7 +144,14 @@ fn a_broker_is_verified_against_each_layout_of_the_ca_store() {
     if !available() {
         return;
     }
-    let layouts = [hashed, bundle, red_hat, red_hat_extracted, suse_bundle, openssl_bundle];
+    let layouts = [
+        hashed,
+        bundle,
+        red_hat,
+        red_hat_extracted,
+        suse_bundle,
+        openssl_bundle,
+    ];
     for layout in layouts {
         trusts_by(Some(Library::DropIn), layout, None);
     }
@@ -155,7 +186,12 @@ const TOKEN: &str = "eyJhbGciOiJub25lIn0.\
                      eyJzdWIiOiJ0ZXN0ZXIiLCJpYXQiOjE3MDAwMDAwMDAsImV4cCI6NDEwMjQ0NDgwMH0.c2ln";
 
 /// A client of a token endpoint whose certificate `known` has signed, if anybody.
-fn log_in(library: Option<Library>, layout: Layout, known: &Authority, server: &Authority) -> Outcome {
+fn log_in(
+    library: Option<Library>,
+    layout: Layout,
+    known: &Authority,
+    server: &Authority,
+) -> Outcome {
     let system = System::new();
     layout(&system.etc(), &known.certificate());
     let mut scene = Scene::new();
@@ -174,7 +210,9 @@ fn log_in(library: Option<Library>, layout: Layout, known: &Authority, server: &
     let request = scene.wait_for("answer about the token", |event| match event {
         Event::TokenAsked(request) => Some(Some(request.clone())),
         // curl has several words for it, and only it speaks here before any request.
-        _ => event.says(&["error: _AUTHENTICATION", "Failed to acquire"]).then_some(None),
+        _ => event
+            .says(&["error: _AUTHENTICATION", "Failed to acquire"])
+            .then_some(None),
     });
     let outcome = if let Some(request) = request {
         check_token_request(&request);
@@ -183,7 +221,11 @@ fn log_in(library: Option<Library>, layout: Layout, known: &Authority, server: &
         assert!(token.contains(&format!("auth=Bearer {TOKEN}")), "{token}");
         Outcome::Trusted
     } else {
-        assert!(scene.story().contains("certificate"), "another reason:\n{}", scene.story());
+        assert!(
+            scene.story().contains("certificate"),
+            "another reason:\n{}",
+            scene.story()
+        );
         Outcome::Refused
     };
     scene.end();
@@ -193,7 +235,11 @@ fn log_in(library: Option<Library>, layout: Layout, known: &Authority, server: &
 
 fn check_token_request(request: &str) {
     // The base64 of `tester:secret`.
-    for part in ["POST /token ", "Authorization: Basic dGVzdGVyOnNlY3JldA==", "client_credentials"] {
+    for part in [
+        "POST /token ",
+        "Authorization: Basic dGVzdGVyOnNlY3JldA==",
+        "client_credentials",
+    ] {
         assert!(request.contains(part), "no {part} in:\n{request}");
     }
 }
@@ -238,7 +284,12 @@ fn kerberos(configuration: &str) -> System {
 }
 
 /// What came of it: the first token that the broker received, or the reason why none came.
-fn authenticate(system: &System, library: Option<Library>, tracer: &[&str], kinit: &str) -> Result<Vec<u8>, String> {
+fn authenticate(
+    system: &System,
+    library: Option<Library>,
+    tracer: &[&str],
+    kinit: &str,
+) -> Result<Vec<u8>, String> {
     let mut scene = Scene::new();
     let properties = [
         ("bootstrap.servers", &*scene.broker(None, "GSSAPI")),
@@ -266,11 +317,24 @@ fn authenticate(system: &System, library: Option<Library>, tracer: &[&str], kini
 fn check_ticket(body: &[u8]) {
     let token = &body[4..];
     assert_eq!(token[0], 0x60, "{token:02x?}");
-    let rest = &token[if token[1] < 0x80 { 2 } else { 2 + usize::from(token[1] & 0x7f) }..];
-    let mechanism = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02];
-    assert_eq!((&rest[..11], &rest[11..13]), (&mechanism[..], &[1, 0][..]), "{token:02x?}");
+    let rest = &token[if token[1] < 0x80 {
+        2
+    } else {
+        2 + usize::from(token[1] & 0x7f)
+    }..];
+    let mechanism = [
+        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02,
+    ];
+    assert_eq!(
+        (&rest[..11], &rest[11..13]),
+        (&mechanism[..], &[1, 0][..]),
+        "{token:02x?}"
+    );
     for name in [kdc::REALM, "kafka", "localhost"] {
-        assert!(rest.windows(name.len()).any(|part| part == name.as_bytes()), "no {name}");
+        assert!(
+            rest.windows(name.len()).any(|part| part == name.as_bytes()),
+            "no {name}"
+        );
     }
 }
 
@@ -284,8 +348,15 @@ fn kerberos_finds_the_systems_configuration_and_cache() {
     put(&kdc.keytab(), &system.tmp().join("keytab"));
     let token = authenticate(&system, Some(Library::DropIn), &[], &kinit("/tmp/keytab"));
     check_ticket(&token.unwrap());
-    assert!(system.tmp().join("krb5cc_0").exists(), "the default cache was not used");
-    assert!(kdc.log().contains("for kafka/localhost@TEST.LOCAL"), "{}", kdc.log());
+    assert!(
+        system.tmp().join("krb5cc_0").exists(),
+        "the default cache was not used"
+    );
+    assert!(
+        kdc.log().contains("for kafka/localhost@TEST.LOCAL"),
+        "{}",
+        kdc.log()
+    );
 }
 
 #[test]
@@ -320,7 +391,11 @@ fn without_a_living_kdc_there_is_no_ticket() {
     let system = kerberos(&kdc::configuration(DEAD));
     put(&kdc.keytab(), &system.tmp().join("keytab"));
     let refusal = authenticate(&system, Some(Library::DropIn), &[], &kinit("/tmp/keytab"));
-    assert!(refusal.unwrap_err().contains("No Kerberos credentials available"));
+    assert!(
+        refusal
+            .unwrap_err()
+            .contains("No Kerberos credentials available")
+    );
 }
 
 /// `kinit` reads a good configuration and the library the system's: it is the library itself
@@ -336,14 +411,20 @@ fn the_library_itself_reads_the_systems_configuration() {
     fs::write(system.tmp().join("good.conf"), kdc.configuration()).unwrap();
     let kinit = format!("KRB5_CONFIG=/tmp/good.conf {}", kinit("/tmp/keytab"));
     let refusal = authenticate(&system, Some(Library::DropIn), &[], &kinit).unwrap_err();
-    assert!(refusal.contains("Cannot contact any KDC for realm"), "{refusal}");
+    assert!(
+        refusal.contains("Cannot contact any KDC for realm"),
+        "{refusal}"
+    );
 }
 
 /// Debian's build takes a ticket by itself from `/etc/krb5/user/UID/client.keytab`.
 fn uses_the_default_client_keytab(library: Option<Library>) {
     let kdc = Kdc::start();
     let system = kerberos(&kdc.configuration());
-    put(&kdc.keytab(), &system.etc().join("krb5/user/0/client.keytab"));
+    put(
+        &kdc.keytab(),
+        &system.etc().join("krb5/user/0/client.keytab"),
+    );
     check_ticket(&authenticate(&system, library, &[], "true").unwrap());
 }
 
@@ -371,14 +452,36 @@ fn no_file_is_looked_for_where_the_library_was_built() {
     let kdc = Kdc::start();
     let system = kerberos(&kdc.configuration());
     put(&kdc.keytab(), &system.tmp().join("keytab"));
-    let strace = ["strace", "-f", "-qq", "-e", "trace=%file", "-o", "/tmp/trace"];
-    let token = authenticate(&system, Some(Library::DropIn), &strace, &kinit("/tmp/keytab"));
+    let strace = [
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        "trace=%file",
+        "-o",
+        "/tmp/trace",
+    ];
+    let token = authenticate(
+        &system,
+        Some(Library::DropIn),
+        &strace,
+        &kinit("/tmp/keytab"),
+    );
     check_ticket(&token.unwrap());
     let trace = fs::read_to_string(system.tmp().join("trace")).unwrap();
-    let paths: BTreeSet<_> = trace.lines().filter_map(|line| line.split('"').nth(1)).collect();
-    assert!(paths.contains("/etc/krb5.conf"), "the trace lacks what it must have: {paths:?}");
+    let paths: BTreeSet<_> = trace
+        .lines()
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert!(
+        paths.contains("/etc/krb5.conf"),
+        "the trace lacks what it must have: {paths:?}"
+    );
     let target = built();
     let build = target.ancestors().nth(1).unwrap();
-    let strays: Vec<_> = paths.iter().filter(|path| Path::new(path).starts_with(build)).collect();
+    let strays: Vec<_> = paths
+        .iter()
+        .filter(|path| Path::new(path).starts_with(build))
+        .collect();
     assert!(strays.is_empty(), "{strays:#?}");
 }

@@ -61,7 +61,10 @@ fn answer_all(connection: TcpStream, advice: &Mutex<Value>) -> std::io::Result<(
             "optimized_configuration": *advice.lock().unwrap(),
         })
         .to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
         reader.get_mut().write_all((head + &answer).as_bytes())?;
     }
 }

@@ -6,13 +6,8 @@ use std::path::Path;
 use std::ptr;
 
 type New = unsafe extern "C" fn(c_int, *mut c_void, *mut c_char, usize) -> *mut c_void;
-type Set = unsafe extern "C" fn(
-    *mut c_void,
-    *const c_char,
-    *const c_char,
-    *mut c_char,
-    usize,
-) -> c_int;
+type Set =
+    unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, *mut c_char, usize) -> c_int;
 type TopicNew = unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_void) -> *mut c_void;
 type Dump = unsafe extern "C" fn(*mut c_void, *mut usize) -> *mut *const c_char;
 
@@ -99,8 +94,7 @@ impl Loaded {
             let topic_destroy: unsafe extern "C" fn(*mut c_void) =
                 self.function(c"rd_kafka_topic_destroy");
             let destroy: unsafe extern "C" fn(*mut c_void) = self.function(c"rd_kafka_destroy");
-            let last_error: unsafe extern "C" fn() -> c_int =
-                self.function(c"rd_kafka_last_error");
+            let last_error: unsafe extern "C" fn() -> c_int = self.function(c"rd_kafka_last_error");
 
             let conf = conf_new();
             let mut taken = Vec::new();
@@ -113,8 +107,12 @@ impl Loaded {
 
             let mut errstr = [0_u8; 1024];
             *libc::__errno_location() = 0;
-            let client =
-                new(application.kind, conf, errstr.as_mut_ptr().cast(), errstr.len());
+            let client = new(
+                application.kind,
+                conf,
+                errstr.as_mut_ptr().cast(),
+                errstr.len(),
+            );
             let errno = *libc::__errno_location();
             if client.is_null() {
                 let failed = Failed {
@@ -123,7 +121,10 @@ impl Loaded {
                     errno,
                 };
                 conf_destroy(conf);
-                return Outcome { taken, created: Err(failed) };
+                return Outcome {
+                    taken,
+                    created: Err(failed),
+                };
             }
             let last = last_error();
             let mut topics = Vec::new();
@@ -139,7 +140,14 @@ impl Loaded {
             }
             let effective = self.effective(client);
             destroy(client);
-            Outcome { taken, created: Ok(Created { effective, topics, last_error: last }) }
+            Outcome {
+                taken,
+                created: Ok(Created {
+                    effective,
+                    topics,
+                    last_error: last,
+                }),
+            }
         }
     }
 

@@ -28,11 +28,19 @@ impl Kdc {
         let (port, child) = (0..5)
             .find_map(|attempt| Self::attempt(&folder, attempt == 0))
             .expect("the KDC found no port");
-        Self { folder, port, child }
+        Self {
+            folder,
+            port,
+            child,
+        }
     }
 
     fn attempt(folder: &Path, fresh: bool) -> Option<(u16, Child)> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         fs::write(folder.join("krb5.conf"), configuration(port)).unwrap();
         let path = folder.display();
         let settings = format!(
@@ -53,7 +61,10 @@ impl Kdc {
             .expect("cannot run krb5kdc (install krb5-kdc)");
         // It says that it starts once it listens, and goes without a word when it cannot.
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("starting"));
+        let ready = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("starting"));
         if ready {
             // A full pipe would stop it.
             thread::spawn(move || lines.count());

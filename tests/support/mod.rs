@@ -39,7 +39,12 @@ impl Library {
     /// A folder that holds nothing but this library as `librdkafka.so.1` and `librdkafka.so`.
     pub fn folder(self) -> PathBuf {
         let folder = scratch().join(self.name());
-        if self == Self::DropIn { &DROP_IN } else { &STOCK }.get_or_init(|| {
+        if self == Self::DropIn {
+            &DROP_IN
+        } else {
+            &STOCK
+        }
+        .get_or_init(|| {
             build();
             place(&folder, &self.file());
         });
@@ -72,17 +77,29 @@ static BUILT: OnceLock<()> = OnceLock::new();
 fn build() {
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--quiet", "--workspace"]).current_dir(root());
+        cargo
+            .args(["build", "--release", "--quiet", "--workspace"])
+            .current_dir(root());
         // What cargo tells this test must not reach the build scripts, which would run again.
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
-            let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+            let about_us = [
+                "CARGO_PKG_",
+                "CARGO_MANIFEST_",
+                "CARGO_BIN_",
+                "CARGO_CRATE_",
+            ];
             if about_us.iter().any(|prefix| name.starts_with(prefix)) {
                 cargo.env_remove(&*name);
             }
         }
-        cargo.env_remove("LD_LIBRARY_PATH").env_remove("CARGO_TARGET_TMPDIR");
-        assert!(cargo.status().unwrap().success(), "cannot build the libraries");
+        cargo
+            .env_remove("LD_LIBRARY_PATH")
+            .env_remove("CARGO_TARGET_TMPDIR");
+        assert!(
+            cargo.status().unwrap().success(),
+            "cannot build the libraries"
+        );
     });
 }
 
@@ -90,9 +107,10 @@ fn build() {
 fn place(folder: &Path, library: &Path) {
     assert!(library.exists(), "{} is missing", library.display());
     fs::create_dir_all(folder).unwrap();
-    for (name, target) in
-        [("librdkafka.so.1", library), ("librdkafka.so", Path::new("librdkafka.so.1"))]
-    {
+    for (name, target) in [
+        ("librdkafka.so.1", library),
+        ("librdkafka.so", Path::new("librdkafka.so.1")),
+    ] {
         let fresh = unique(folder, name);
         symlink(target, &fresh).unwrap();
         fs::rename(&fresh, folder.join(name)).unwrap();
@@ -129,19 +147,25 @@ pub fn compile(source: &str) -> PathBuf {
     let source = root().join(source);
     let name = source.file_stem().unwrap().to_str().unwrap();
     let program = unique(scratch(), name);
-    run(
-        tool("cc")
-            .args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
-            // As for a system header: rdkafka.h has a warning of its own under -Wextra.
-            .arg("-isystem")
-            .arg(include())
-            .arg("-o")
-            .arg(&program)
-            .arg(&source)
-            .arg("-L")
-            .arg(Library::Stock.folder())
-            .arg("-lrdkafka"),
-    );
+    run(tool("cc")
+        .args([
+            "-std=gnu11",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pthread",
+        ])
+        // As for a system header: rdkafka.h has a warning of its own under -Wextra.
+        .arg("-isystem")
+        .arg(include())
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .arg("-L")
+        .arg(Library::Stock.folder())
+        .arg("-lrdkafka"));
     program
 }
 
@@ -202,9 +226,14 @@ pub struct Cluster {
 impl Cluster {
     /// Three brokers with these topics, each written `NAME:PARTITIONS`.
     pub fn start(topics: &[&str]) -> Self {
-        let mut command =
-            with_library_in(&Library::Stock.folder(), compile("examples/c/mock_cluster.c"));
-        command.args(["-n", "3", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = with_library_in(
+            &Library::Stock.folder(),
+            compile("examples/c/mock_cluster.c"),
+        );
+        command
+            .args(["-n", "3", "-c"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         command.stderr(Stdio::null());
         for topic in topics {
             command.args(["-t", topic]);
@@ -215,7 +244,12 @@ impl Cluster {
         let mut brokers = String::new();
         stdout.read_line(&mut brokers).unwrap();
         assert!(!brokers.is_empty(), "the mock cluster did not start");
-        Self { brokers: brokers.trim_end().to_owned(), child, stdin, stdout }
+        Self {
+            brokers: brokers.trim_end().to_owned(),
+            child,
+            stdin,
+            stdout,
+        }
     }
 
     /// Stops the cluster; its account of the requests that it received, as a line of JSON.

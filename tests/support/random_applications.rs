@@ -12,33 +12,64 @@ use crate::engine::{Application, Properties};
 type Choices = &'static [(&'static str, &'static [&'static str])];
 
 const PRODUCER: Choices = &[
-    ("linger.ms", &["0", "0.5", "3", "5", "20", "50", "99", "100", "101", "500", "900000"]),
+    (
+        "linger.ms",
+        &[
+            "0", "0.5", "3", "5", "20", "50", "99", "100", "101", "500", "900000",
+        ],
+    ),
     ("queue.buffering.max.ms", &["0", "5", "60", "5000"]),
-    ("message.timeout.ms", &["0", "1", "5", "6", "50", "100", "101", "999", "1000", "300000"]),
+    (
+        "message.timeout.ms",
+        &[
+            "0", "1", "5", "6", "50", "100", "101", "999", "1000", "300000",
+        ],
+    ),
     ("delivery.timeout.ms", &["2", "5000", "60000"]),
-    ("batch.size", &["1", "1000", "16384", "1000000", "2147483647"]),
+    (
+        "batch.size",
+        &["1", "1000", "16384", "1000000", "2147483647"],
+    ),
     ("batch.num.messages", &["1", "10", "10000", "1000000"]),
-    ("queue.buffering.max.messages", &["0", "1", "10", "1000", "100000", "10000000"]),
-    ("queue.buffering.max.kbytes", &["1", "100", "1048576", "2147483647"]),
-    ("compression.codec", &["none", "gzip", "snappy", "lz4", "zstd"]),
+    (
+        "queue.buffering.max.messages",
+        &["0", "1", "10", "1000", "100000", "10000000"],
+    ),
+    (
+        "queue.buffering.max.kbytes",
+        &["1", "100", "1048576", "2147483647"],
+    ),
+    (
+        "compression.codec",
+        &["none", "gzip", "snappy", "lz4", "zstd"],
+    ),
     ("compression.type", &["none", "lz4", "zstd"]),
     ("compression.level", &["-1", "0", "1", "9", "12"]),
     ("enable.idempotence", &["true", "false"]),
     ("transactional.id", &["tx", "other"]),
-    ("transaction.timeout.ms", &["1000", "2000", "60000", "900000"]),
+    (
+        "transaction.timeout.ms",
+        &["1000", "2000", "60000", "900000"],
+    ),
     ("acks", &["-1", "0", "1", "all"]),
     ("request.required.acks", &["1", "-1"]),
     ("retries", &["0", "1", "10"]),
     ("message.send.max.retries", &["0", "5"]),
     ("max.in.flight", &["1", "5", "6", "1000000"]),
     ("sticky.partitioning.linger.ms", &["0", "10", "11", "1000"]),
-    ("message.max.bytes", &["1000", "50000", "1000000", "10000000"]),
+    (
+        "message.max.bytes",
+        &["1000", "50000", "1000000", "10000000"],
+    ),
     ("socket.timeout.ms", &["10", "1000", "60000", "300000"]),
     ("queue.buffering.backpressure.threshold", &["1", "10"]),
     ("queuing.strategy", &["fifo", "lifo"]),
     ("enable.gapless.guarantee", &["true", "false"]),
     ("api.version.request", &["true", "false"]),
-    ("broker.version.fallback", &["0.8.1", "0.9.0", "0.10.0", "2.0.0"]),
+    (
+        "broker.version.fallback",
+        &["0.8.1", "0.9.0", "0.10.0", "2.0.0"],
+    ),
     ("partitioner", &["random", "consistent", "murmur2_random"]),
 ];
 
@@ -46,12 +77,24 @@ const CONSUMER: Choices = &[
     ("group.id", &["g", "another"]),
     ("fetch.min.bytes", &["1", "1000", "100000000"]),
     ("fetch.wait.max.ms", &["0", "100", "500", "10000"]),
-    ("fetch.max.bytes", &["0", "1000", "1000000", "52428800", "100000000"]),
-    ("fetch.message.max.bytes", &["1", "1000", "1048576", "100000000"]),
+    (
+        "fetch.max.bytes",
+        &["0", "1000", "1000000", "52428800", "100000000"],
+    ),
+    (
+        "fetch.message.max.bytes",
+        &["1", "1000", "1048576", "100000000"],
+    ),
     ("max.partition.fetch.bytes", &["1048576", "2000000"]),
     ("queued.min.messages", &["1", "1000", "100000", "10000000"]),
-    ("queued.max.messages.kbytes", &["1", "1024", "65536", "2097151"]),
-    ("receive.message.max.bytes", &["1000", "1000512", "52428800", "52429312", "100000000"]),
+    (
+        "queued.max.messages.kbytes",
+        &["1", "1024", "65536", "2097151"],
+    ),
+    (
+        "receive.message.max.bytes",
+        &["1000", "1000512", "52428800", "52429312", "100000000"],
+    ),
     ("message.max.bytes", &["1000", "1000000", "100000000"]),
     ("session.timeout.ms", &["6000", "45000", "3600000"]),
     ("max.poll.interval.ms", &["1000", "300000"]),
@@ -63,8 +106,14 @@ const CONSUMER: Choices = &[
 ];
 
 const TOPIC: Choices = &[
-    ("message.timeout.ms", &["0", "1", "5", "6", "50", "100", "101", "1000", "300000"]),
-    ("compression.codec", &["inherit", "none", "gzip", "lz4", "zstd"]),
+    (
+        "message.timeout.ms",
+        &["0", "1", "5", "6", "50", "100", "101", "1000", "300000"],
+    ),
+    (
+        "compression.codec",
+        &["inherit", "none", "gzip", "lz4", "zstd"],
+    ),
     ("compression.level", &["-1", "0", "9", "12"]),
     ("acks", &["-1", "0", "1"]),
     ("queuing.strategy", &["fifo", "lifo"]),
@@ -130,8 +179,11 @@ pub fn application() -> impl Strategy<Value = Application> {
         weighted(0.3, properties(TOPIC, 3)),
         vec(properties(TOPIC, 3), 0..3),
     )
-        .prop_map(|(conf, default_topic_conf, topics)| {
-            Application { kind: 0, conf: quiet(conf), default_topic_conf, topics }
+        .prop_map(|(conf, default_topic_conf, topics)| Application {
+            kind: 0,
+            conf: quiet(conf),
+            default_topic_conf,
+            topics,
         });
     let consumer = properties(CONSUMER, 7).prop_map(|conf| Application {
         kind: 1,

@@ -67,7 +67,12 @@ pub struct Scene {
 impl Scene {
     pub fn new() -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver, seen: Vec::new(), child: None }
+        Self {
+            sender,
+            receiver,
+            seen: Vec::new(),
+            child: None,
+        }
     }
 
     /// Starts a broker; the value for `bootstrap.servers`.
@@ -123,7 +128,10 @@ impl Scene {
 
     /// All that was seen, for a person.
     pub fn story(&self) -> String {
-        self.seen.iter().map(|event| format!("{event:?}\n")).collect()
+        self.seen
+            .iter()
+            .map(|event| format!("{event:?}\n"))
+            .collect()
     }
 
     /// Lets the client end by itself.
@@ -133,7 +141,11 @@ impl Scene {
             drop(child.stdin.take());
             self.wait_for("end", |event| matches!(event, Event::Ended).then_some(()));
             let status = child.wait().unwrap();
-            assert!(status.success(), "the client ended with {status}:\n{}", self.story());
+            assert!(
+                status.success(),
+                "the client ended with {status}:\n{}",
+                self.story()
+            );
         }
     }
 }
@@ -198,11 +210,7 @@ where
 }
 
 /// As much of Kafka's protocol as a client needs until it has sent its first token.
-fn serve_kafka(
-    stream: &mut dyn Stream,
-    mechanism: &str,
-    events: &Sender<Event>,
-) -> io::Result<()> {
+fn serve_kafka(stream: &mut dyn Stream, mechanism: &str, events: &Sender<Event>) -> io::Result<()> {
     loop {
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
@@ -225,7 +233,12 @@ fn serve_kafka(
 
 /// The versions that the broker knows, in the encoding of the version that was asked.
 fn versions(version: i16) -> Vec<u8> {
-    let known = [(3, 0, 4), (SASL_HANDSHAKE, 0, 1), (API_VERSIONS, 0, 3), (SASL_AUTHENTICATE, 0, 0)];
+    let known = [
+        (3, 0, 4),
+        (SASL_HANDSHAKE, 0, 1),
+        (API_VERSIONS, 0, 3),
+        (SASL_AUTHENTICATE, 0, 0),
+    ];
     let compact = version >= 3;
     let mut answer = vec![0, 0];
     if compact {
@@ -273,7 +286,8 @@ fn serve_token(stream: &mut dyn Stream, token: &str, events: &Sender<Event>) -> 
     reader.read_exact(&mut body)?;
     request.push_str(&String::from_utf8_lossy(&body));
     let _ = events.send(Event::TokenAsked(request));
-    let granted = format!(r#"{{"access_token":"{token}","token_type":"bearer","expires_in":3600}}"#);
+    let granted =
+        format!(r#"{{"access_token":"{token}","token_type":"bearer","expires_in":3600}}"#);
     let stream = reader.into_inner();
     write!(
         stream,
@@ -299,16 +313,29 @@ impl Authority {
         fs::write(folder.join("settings"), settings).unwrap();
         let made = Self { folder };
         made.certify("ca", &[], name);
-        made.certify("server", &["-CA", "ca.pem", "-CAkey", "ca.key"], "localhost");
+        made.certify(
+            "server",
+            &["-CA", "ca.pem", "-CAkey", "ca.key"],
+            "localhost",
+        );
         made
     }
 
     fn certify(&self, file: &str, by: &[&str], name: &str) {
         let mut openssl = tool("openssl");
-        openssl.args(["req", "-config", "settings", "-x509", "-newkey", "ec", "-nodes"]);
-        openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2"]).args(by);
+        openssl.args([
+            "req", "-config", "settings", "-x509", "-newkey", "ec", "-nodes",
+        ]);
+        openssl
+            .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2"])
+            .args(by);
         openssl.args(["-subj", &format!("/CN={name}"), "-extensions", file]);
-        openssl.args(["-keyout", &format!("{file}.key"), "-out", &format!("{file}.pem")]);
+        openssl.args([
+            "-keyout",
+            &format!("{file}.key"),
+            "-out",
+            &format!("{file}.pem"),
+        ]);
         run(openssl.current_dir(&self.folder).stderr(Stdio::null()));
     }
 

@@ -11,7 +11,16 @@ use std::sync::OnceLock;
 
 /// What a test puts into `/etc` itself. The rest is the machine's, for the sake of name
 /// resolution and of the loader.
-const OWN: &[&str] = &["ssl", "pki", "krb5.conf", "krb5", "krb5.keytab", "gss", "sasl2", "sasl"];
+const OWN: &[&str] = &[
+    "ssl",
+    "pki",
+    "krb5.conf",
+    "krb5",
+    "krb5.keytab",
+    "gss",
+    "sasl2",
+    "sasl",
+];
 
 /// The machine's own `/etc` stays reachable in a mount beneath the test's folder.
 const MOUNT: &str = r#"
@@ -76,10 +85,17 @@ impl System {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "SASL_PATH"] {
             command.env_remove(name);
         }
-        for name in ["KRB5_CONFIG", "KRB5CCNAME", "KRB5_KTNAME", "KRB5_CLIENT_KTNAME"] {
+        for name in [
+            "KRB5_CONFIG",
+            "KRB5CCNAME",
+            "KRB5_KTNAME",
+            "KRB5_CLIENT_KTNAME",
+        ] {
             command.env_remove(name);
         }
-        command.args(namespace().unwrap()).args(["sh", "-c", MOUNT, "sh"]);
+        command
+            .args(namespace().unwrap())
+            .args(["sh", "-c", MOUNT, "sh"]);
         command.arg(&self.folder).args(tracer).arg(PROGRAM);
         command
     }
@@ -117,8 +133,14 @@ fn namespace() -> Option<&'static [&'static str]> {
         let ways: [&'static [&'static str]; 2] = [&["-m"], &["-rm"]];
         ways.into_iter().find(|way| {
             let script = "mount --bind /tmp /tmp";
-            let output = Command::new("unshare").args(*way).args(["sh", "-c", script]).output();
-            output.expect("cannot run unshare (install util-linux)").status.success()
+            let output = Command::new("unshare")
+                .args(*way)
+                .args(["sh", "-c", script])
+                .output();
+            output
+                .expect("cannot run unshare (install util-linux)")
+                .status
+                .success()
         })
     })
 }
@@ -130,7 +152,9 @@ pub fn of_debian(package: &str, found: impl AsRef<OsStr>) -> Option<PathBuf> {
         return None;
     }
     let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let file = Path::new("/usr/lib").join(triplet).join(Path::new(found.as_ref()));
+    let file = Path::new("/usr/lib")
+        .join(triplet)
+        .join(Path::new(found.as_ref()));
     assert!(file.exists(), "install {package} (see `make setup`)");
     Some(file)
 }

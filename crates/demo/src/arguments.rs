@@ -90,6 +90,8 @@ impl Arguments {
 fn positive(option: &str, text: &str) -> Result<u32, Stop> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err(Stop::Wrong(format!("{option} {text:?} is no positive number"))),
+        _ => Err(Stop::Wrong(format!(
+            "{option} {text:?} is no positive number"
+        ))),
     }
 }

@@ -55,12 +55,19 @@ impl Workshop {
                 .env_remove("LIBRARY_PATH")
                 .status()
                 .map_err(|error| format!("cannot run cc (see `make setup`): {error}"))?;
-            if status.success() { Ok(program) } else { Err(format!("cc: {status}").into()) }
+            if status.success() {
+                Ok(program)
+            } else {
+                Err(format!("cc: {status}").into())
+            }
         };
         Ok(Self {
             producer: compile("producer")?,
             mock_cluster: compile("mock_cluster")?,
-            service: found(&dist.join("bin/superstream-service"), "run `make dist` first")?,
+            service: found(
+                &dist.join("bin/superstream-service"),
+                "run `make dist` first",
+            )?,
             ours: dist.join("lib"),
             stock,
         })
@@ -81,7 +88,12 @@ impl Workshop {
         let mut command = plain(&self.producer);
         command
             .args(["-b", &cluster.brokers, "-t", TOPIC, "-s"])
-            .args(["-n", &arguments.records.to_string(), "-r", &arguments.rate.to_string()])
+            .args([
+                "-n",
+                &arguments.records.to_string(),
+                "-r",
+                &arguments.rate.to_string(),
+            ])
             .env("LD_LIBRARY_PATH", library)
             .stdout(Stdio::piped());
         if let Some(service) = service {
@@ -124,7 +136,11 @@ impl Cluster {
             .spawn()?;
         let stdin = child.stdin.take();
         let brokers = first_line(&mut child, "the mock cluster")?;
-        Ok(Self { brokers, child, stdin })
+        Ok(Self {
+            brokers,
+            child,
+            stdin,
+        })
     }
 }
 

@@ -34,7 +34,11 @@ impl Progress {
     pub fn part(&self, what: &str, part: f64) {
         if self.moves && !self.silent {
             let part = part.clamp(0.0, 1.0);
-            eprint!("\r\x1b[K  {what:<34} {} {:3.0} %", bar(part, 1.0), part * 100.0);
+            eprint!(
+                "\r\x1b[K  {what:<34} {} {:3.0} %",
+                bar(part, 1.0),
+                part * 100.0
+            );
             // A line that comes late is no failure.
             let _ = stderr().flush();
         }
@@ -75,7 +79,10 @@ impl Saved {
 /// The configuration before and after, with the reason for each change.
 pub fn configuration(client: &Value) {
     println!("\nConfiguration");
-    println!("  {:<20} {:>10} {:>10}   why", "property", "before", "after");
+    println!(
+        "  {:<20} {:>10} {:>10}   why",
+        "property", "before", "after"
+    );
     for change in rows(client, "changes") {
         println!(
             "  {:<20} {:>10} {:>10}   {}",
@@ -99,7 +106,11 @@ pub fn configuration(client: &Value) {
 /// The two runs beside each other.
 pub fn side_by_side(stock: &Value, tuned: &Value, saved: &Saved) {
     let row = |name: &str, key: &str| {
-        println!("  {name:<20} {:>14} {:>14}", count(stock, key), count(tuned, key));
+        println!(
+            "  {name:<20} {:>14} {:>14}",
+            count(stock, key),
+            count(tuned, key)
+        );
     };
     println!("\nMeasured by librdkafka's own statistics in the producer");
     println!("  {:<20} {:>14} {:>14}", "", "stock", "superstream");
@@ -107,13 +118,17 @@ pub fn side_by_side(stock: &Value, tuned: &Value, saved: &Saved) {
     row("payload bytes", "message_bytes");
     row("bytes on the wire", "tx_bytes");
     row("requests", "tx_requests");
-    for (name, key, saved) in
-        [("bytes on the wire", "tx_bytes", saved.bytes), ("requests", "tx_requests", saved.requests)]
-    {
+    for (name, key, saved) in [
+        ("bytes on the wire", "tx_bytes", saved.bytes),
+        ("requests", "tx_requests", saved.requests),
+    ] {
         let most = stock[key].as_f64().unwrap_or(0.0);
         println!("\n  {name}: {saved:.1} % less");
         for (who, run) in [("stock", stock), ("superstream", tuned)] {
-            println!("  {who:>12} {}", bar(run[key].as_f64().unwrap_or(0.0), most));
+            println!(
+                "  {who:>12} {}",
+                bar(run[key].as_f64().unwrap_or(0.0), most)
+            );
         }
     }
     println!();
@@ -141,7 +156,11 @@ fn count(document: &Value, name: &str) -> String {
 }
 
 fn bar(part: f64, whole: f64) -> String {
-    let filled = if whole > 0.0 { (part / whole * BAR as f64).round() as usize } else { 0 };
+    let filled = if whole > 0.0 {
+        (part / whole * BAR as f64).round() as usize
+    } else {
+        0
+    };
     let filled = filled.min(BAR);
     format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled))
 }
