@@ -66,8 +66,8 @@ pub extern "C" fn superstream_version() -> *const c_char {
 /// change and each refusal with its reason, and the state of the service.
 ///
 /// `client` is a handle that `rd_kafka_new()` of this library returned and that was not
-/// destroyed yet; it is only compared, never followed. For a client that Superstream does not look after (it is off, or the client
-/// is not known) the document says so.
+/// destroyed yet; it is only compared, never followed. For a client that Superstream does not
+/// look after (it is off, or the client is not known) the document says so.
 ///
 /// Returns a NUL-terminated UTF-8 text that the caller frees with `superstream_free()`, or NULL
 /// if `client` is NULL or there is no memory. It never waits for the service. Any thread may

@@ -276,36 +276,27 @@ struct Scalar(Value);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ScalarVisitor).map(Self)
+        scalar(toml::Value::deserialize(from)?)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
-struct ScalarVisitor;
-
-impl serde::de::Visitor<'_> for ScalarVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a number or true/false")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        let number = Number::from_f64(value);
-        number
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("inf and nan are not settings"))
+fn scalar(value: toml::Value) -> Result<Value, String> {
+    match value {
+        toml::Value::String(text) => Ok(Value::String(text)),
+        toml::Value::Integer(number) => Ok(Value::Number(number.into())),
+        toml::Value::Boolean(value) => Ok(Value::Bool(value)),
+        toml::Value::Float(number) => match Number::from_f64(number) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err(format!("{number} is not a setting")),
+        },
+        other => {
+            let found = other.type_str();
+            Err(format!(
+                "{found} found, but a text, a number or true/false is expected"
+            ))
+        }
     }
 }
 
@@ -318,66 +309,39 @@ impl<'de> Deserialize<'de> for Advice {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut configuration = Configuration::new();
         for (key, setting) in BTreeMap::<String, Setting>::deserialize(from)? {
-            setting.flatten(key, &mut configuration);
+            for (rest, value) in setting.0 {
+                configuration.insert(format!("{key}{rest}"), value);
+            }
         }
         Ok(Self(configuration))
     }
 }
 
-enum Setting {
-    One(Value),
-    Nested(BTreeMap<String, Self>),
-}
-
-impl Setting {
-    fn flatten(self, key: String, into: &mut Configuration) {
-        match self {
-            Self::One(value) => {
-                into.insert(key, value);
-            }
-            Self::Nested(settings) => {
-                for (rest, setting) in settings {
-                    setting.flatten(format!("{key}.{rest}"), into);
-                }
-            }
-        }
-    }
-}
+/// What stands behind one key: values by the rest of the property's name.
+struct Setting(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Setting {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(SettingVisitor)
+        let mut flat = Vec::new();
+        let value = toml::Value::deserialize(from)?;
+        flatten(String::new(), value, &mut flat).map_err(serde::de::Error::custom)?;
+        Ok(Self(flat))
     }
 }
 
-struct SettingVisitor;
-
-impl<'de> serde::de::Visitor<'de> for SettingVisitor {
-    type Value = Setting;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ScalarVisitor.expecting(f)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Setting, E> {
-        ScalarVisitor.visit_str(text).map(Setting::One)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Setting, E> {
-        ScalarVisitor.visit_bool(value).map(Setting::One)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Setting, E> {
-        ScalarVisitor.visit_i64(value).map(Setting::One)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Setting, E> {
-        ScalarVisitor.visit_f64(value).map(Setting::One)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Setting, A::Error> {
-        let from = serde::de::value::MapAccessDeserializer::new(map);
-        BTreeMap::deserialize(from).map(Setting::Nested)
+fn flatten(
+    name: String,
+    value: toml::Value,
+    into: &mut Vec<(String, Value)>,
+) -> Result<(), String> {
+    match value {
+        toml::Value::Table(table) => table
+            .into_iter()
+            .try_for_each(|(key, value)| flatten(format!("{name}.{key}"), value, into)),
+        value => {
+            into.push((name, scalar(value)?));
+            Ok(())
+        }
     }
 }
 

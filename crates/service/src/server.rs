@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,11 +25,13 @@ use crate::tls::{self, TlsError};
 use crate::{api, reload};
 
 /// Connections that are served at once; more wait in the system's queue.
-pub const MAX_CONNECTIONS: usize = 1_024;
+pub const MAX_CONNECTIONS: u32 = 512;
 /// How long a peer may take over the headers of its next request, an idle connection included.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a peer may take over the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may live. A peer that asks and never reads the answers would keep it.
+const MAX_AGE: Duration = Duration::from_secs(600);
 /// How long requests under way may go on when the service stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often clients that are long gone are forgotten.
@@ -204,18 +205,10 @@ async fn prune(directory: Arc<Directory>) {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    tls: Option<TlsAcceptor>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut stop = pin!(async {
-        // An error means that nobody is left to say it: the same.
-        drop(stopped.wait_for(|stopped| *stopped).await);
-    });
+async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, stopped: Stopped) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let connections_stop = stopped.clone();
+    let mut stop = pin!(told(stopped));
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
@@ -232,10 +225,9 @@ async fn accept(
                 }
             },
         };
-        let watcher = graceful.watcher();
-        let (router, tls) = (router.clone(), tls.clone());
+        let (router, tls, stopped) = (router.clone(), tls.clone(), connections_stop.clone());
         tokio::spawn(async move {
-            serve(stream, router, tls, watcher).await;
+            serve(stream, router, tls, stopped).await;
             drop(place);
         });
     }
@@ -248,24 +240,30 @@ async fn accept(
     }
 }
 
-type Watcher = hyper_util::server::graceful::Watcher;
+type Stopped = watch::Receiver<bool>;
 
-async fn serve(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, watcher: Watcher) {
+/// Returns when the service is to stop.
+async fn told(mut stopped: Stopped) {
+    // An error means that nobody is left to say it: the same.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+async fn serve(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, stopped: Stopped) {
     // Answers are small and whole: nothing is won by holding them back.
     if let Err(error) = stream.set_nodelay(true) {
         log::debug!("a connection is gone: {error}");
     }
     match tls {
-        None => talk(stream, router, watcher).await,
+        None => talk(stream, router, stopped).await,
         Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => talk(stream, router, watcher).await,
+            Ok(Ok(stream)) => talk(stream, router, stopped).await,
             Ok(Err(error)) => log::debug!("a TLS handshake failed: {error}"),
             Err(_) => log::debug!("a TLS handshake took too long"),
         },
     }
 }
 
-async fn talk<S>(stream: S, router: Router, watcher: Watcher)
+async fn talk<S>(stream: S, router: Router, stopped: Stopped)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -273,13 +271,25 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = tokio::time::timeout(MAX_AGE, told(stopped)) => {
+            // The request under way, if any, is the last.
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(api::REQUEST_TIMEOUT, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return log::debug!("a connection was cut: its peer does not read"),
+            }
+        }
+    };
+    if let Err(error) = ended {
         log::debug!("a connection ended early: {error}");
     }
 }
 
 /// A service for programs that are not asynchronous, on threads of its own. It stops when this
-/// is dropped.
+/// is dropped, which must not be inside an asynchronous program.
 pub struct InProcess {
     running: Option<Running>,
     runtime: tokio::runtime::Runtime,

@@ -9,8 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, mpsc};
 
 use common::{Service, TOKEN, bearer, log_file, program, wait_until};
 use serde_json::{Value, json};
@@ -24,21 +23,25 @@ fn what_was_acknowledged_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("db");
     let mut service = Service::start(&["--db", text(&db)]);
-    let acknowledged: Mutex<Vec<(String, bool)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        let (service_ref, acknowledged) = (&service, &acknowledged);
-        for _ in 0..4 {
-            scope.spawn(move || write_until_killed(&service_ref.url, acknowledged));
-        }
-        wait_until("clients are registered", || {
-            acknowledged.lock().unwrap().len() >= 100
-        });
-        service_ref.signal("-KILL");
-    });
+    let (sender, receiver) = mpsc::channel();
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let (url, sender) = (service.url.clone(), sender.clone());
+            std::thread::spawn(move || write_until_killed(&url, &sender))
+        })
+        .collect();
+    drop(sender);
+    let mut acknowledged: Vec<(String, bool)> = receiver.iter().take(100).collect();
+    // The writers are in the middle of their work.
+    service.signal("-KILL");
+    acknowledged.extend(receiver);
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
     service.child.wait().unwrap();
 
     let service = Service::start(&["--db", text(&db)]);
-    for (hash, reported) in acknowledged.into_inner().unwrap() {
+    for (hash, reported) in acknowledged {
         let (status, client) = service.get(&format!("/v1/clients/{hash}"));
         assert_eq!(status, 200, "{hash} was acknowledged");
         if reported {
@@ -51,7 +54,7 @@ fn what_was_acknowledged_survives_a_kill() {
     }
 }
 
-fn write_until_killed(url: &str, acknowledged: &Mutex<Vec<(String, bool)>>) {
+fn write_until_killed(url: &str, acknowledged: &mpsc::Sender<(String, bool)>) {
     let agent = common::agent();
     let post = |path: &str, body: &Value| {
         let request = agent

@@ -231,3 +231,31 @@ fn a_foreign_database_is_left_alone() {
         Err(StoreError::Foreign(_))
     ));
 }
+
+#[test]
+fn a_file_waits_for_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("db")).unwrap();
+    let connection = store.lock();
+    let pragma = |name: &str| -> rusqlite::types::Value {
+        connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    assert_eq!(pragma("synchronous"), 2.into(), "FULL");
+    assert_eq!(pragma("foreign_keys"), 1.into());
+}
+
+#[test]
+fn a_file_of_a_later_version_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("db");
+    let store = Store::open(&file).unwrap();
+    store
+        .lock()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    drop(store);
+    assert!(matches!(Store::open(&file), Err(StoreError::Foreign(why)) if why.contains("99")));
+}
