@@ -29,18 +29,15 @@ pub struct Process {
 
 /// This process's state, if it has any.
 pub fn current() -> Option<&'static Process> {
-    let pointer = CURRENT.load(Ordering::Acquire);
-    // SAFETY: null, or from Box::into_raw in `current_or_start`, never freed.
-    let process = unsafe { pointer.as_ref() }?;
-    (process.pid == std::process::id()).then_some(process)
+    of_this_process(CURRENT.load(Ordering::Acquire))
 }
 
 /// This process's state. The first client's host and token hold for the process's life.
 pub fn current_or_start(settings: &Settings) -> &'static Process {
-    if let Some(process) = current() {
+    let seen = CURRENT.load(Ordering::Acquire);
+    if let Some(process) = of_this_process(seen) {
         return process;
     }
-    let seen = CURRENT.load(Ordering::Acquire);
     let fresh = Box::into_raw(Box::new(Process {
         pid: std::process::id(),
         session: Session::new(settings),
@@ -50,13 +47,21 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
         // SAFETY: just made, and never freed from here on.
         Ok(_) => unsafe { &*fresh },
         Err(theirs) => {
-            // SAFETY: nobody else has seen ours; the other thread's is never freed.
+            // SAFETY: nobody else has seen ours; another thread's, of this same process, is
+            // never freed.
             unsafe {
                 drop(Box::from_raw(fresh));
                 &*theirs
             }
         }
     }
+}
+
+/// The state at `pointer`, unless it is that of the process that this one was forked from.
+fn of_this_process(pointer: *mut Process) -> Option<&'static Process> {
+    // SAFETY: null, or from Box::into_raw in `current_or_start` and then never freed.
+    let process = unsafe { pointer.as_ref() }?;
+    (process.pid == std::process::id()).then_some(process)
 }
 
 impl Process {

@@ -21,8 +21,8 @@ use ureq::{Agent, Body};
 use super::{Failure, Transport};
 use crate::settings::Token;
 
-/// An advice is a few hundred bytes.
-const MAX_ANSWER_BYTES: u64 = 256 * 1024;
+/// An advice is a few hundred bytes. It is kept as long as its client.
+const MAX_ANSWER_BYTES: u64 = 32 * 1024;
 /// What a message that nobody waits for may take.
 const QUIET_LIMIT: Duration = Duration::from_secs(10);
 /// The reason in an error answer goes into the log and the status: a sentence is enough.

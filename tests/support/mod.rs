@@ -45,18 +45,20 @@ impl Library {
             &STOCK
         }
         .get_or_init(|| {
-            build();
+            if self == Self::Stock {
+                cargo(&["build", "--quiet", "--package", "superstream-stock-engine"]);
+            }
             place(&folder, &self.file());
         });
         folder
     }
 
-    /// The file that cargo made.
+    /// The file that cargo made. Ours lies beside the test: `cargo test` made both together.
     pub fn file(self) -> PathBuf {
-        built().join(match self {
-            Self::DropIn => "libsuperstream.so",
-            Self::Stock => "libsuperstream_stock_engine.so",
-        })
+        match self {
+            Self::DropIn => built().join("deps/libsuperstream.so"),
+            Self::Stock => built().join("libsuperstream_stock_engine.so"),
+        }
     }
 
     fn name(self) -> &'static str {
@@ -69,38 +71,32 @@ impl Library {
 
 static DROP_IN: OnceLock<()> = OnceLock::new();
 static STOCK: OnceLock<()> = OnceLock::new();
-static BUILT: OnceLock<()> = OnceLock::new();
 
-/// `cargo test` neither builds the stock engine, which nothing depends on, nor renews the
-/// cdylib beside the test's own folder. The build has the same package selection as `make test`
-/// and does nothing after it.
-fn build() {
-    BUILT.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--release", "--quiet", "--workspace"])
-            .current_dir(root());
-        // What cargo tells this test must not reach the build scripts, which would run again.
-        for (name, _) in env::vars_os() {
-            let name = name.to_string_lossy();
-            let about_us = [
-                "CARGO_PKG_",
-                "CARGO_MANIFEST_",
-                "CARGO_BIN_",
-                "CARGO_CRATE_",
-            ];
-            if about_us.iter().any(|prefix| name.starts_with(prefix)) {
-                cargo.env_remove(&*name);
-            }
+/// Runs cargo inside a test, in release mode, for what `cargo test` does not build.
+pub fn cargo(arguments: &[&str]) {
+    let (subcommand, rest) = arguments.split_first().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args([subcommand, "--release"])
+        .args(rest)
+        .current_dir(root());
+    // What cargo tells this test must not reach the build scripts, which would run again.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        let about_us = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        if about_us.iter().any(|prefix| name.starts_with(prefix)) {
+            cargo.env_remove(&*name);
         }
-        cargo
-            .env_remove("LD_LIBRARY_PATH")
-            .env_remove("CARGO_TARGET_TMPDIR");
-        assert!(
-            cargo.status().unwrap().success(),
-            "cannot build the libraries"
-        );
-    });
+    }
+    cargo
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("CARGO_TARGET_TMPDIR");
+    run(&mut cargo);
 }
 
 /// Tests run in processes of their own, side by side: each link is put in place whole.
@@ -129,7 +125,6 @@ pub fn include() -> PathBuf {
     static HEADERS: OnceLock<()> = OnceLock::new();
     let folder = scratch().join("include");
     HEADERS.get_or_init(|| {
-        build();
         let inner = folder.join("librdkafka");
         fs::create_dir_all(&inner).unwrap();
         for header in ["rdkafka.h", "rdkafka_mock.h"] {
@@ -145,8 +140,9 @@ pub fn include() -> PathBuf {
 /// the stock library; which library it gets is decided when it runs.
 pub fn compile(source: &str) -> PathBuf {
     let source = root().join(source);
-    let name = source.file_stem().unwrap().to_str().unwrap();
-    let program = unique(scratch(), name);
+    let programs = scratch().join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let program = unique(&programs, source.file_stem().unwrap().to_str().unwrap());
     run(tool("cc")
         .args([
             "-std=gnu11",
@@ -191,6 +187,11 @@ pub fn with_library_in(folder: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut command = tool(program);
     command.env("LD_LIBRARY_PATH", folder);
     command
+}
+
+/// The path of a library that the compiler finds, such as the distribution's.
+pub fn system_library(name: &str) -> PathBuf {
+    PathBuf::from(run(tool("cc").arg(format!("-print-file-name={name}"))).trim_end())
 }
 
 /// Runs a command that has to succeed; its stdout.

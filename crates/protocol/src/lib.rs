@@ -43,7 +43,9 @@ pub enum Mode {
     /// Apply the advice.
     #[default]
     Active,
-    /// Ask, plan and report, but change nothing.
+    /// Ask, plan and report, but change nothing. A mode that this side does not know is taken
+    /// for it.
+    #[serde(other)]
     Observe,
 }
 

@@ -232,7 +232,9 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
         });
     }
     drop(listener);
-    if tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown())
+    // Who has all the places knows that nobody is served any more.
+    let all_places = places.acquire_many(MAX_CONNECTIONS);
+    if tokio::time::timeout(STOP_TIMEOUT, all_places)
         .await
         .is_err()
     {

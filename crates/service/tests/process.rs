@@ -70,10 +70,7 @@ fn write_until_killed(url: &str, acknowledged: &mpsc::Sender<(String, bool)>) {
         let report = json!({"producer_topics_partitions": {"t": [7]}});
         let reported = post(&format!("/v1/clients/{hash}/reports"), &report);
         let reported = reported.is_ok_and(|answer| answer.status() == 204);
-        acknowledged
-            .lock()
-            .unwrap()
-            .push((hash.to_owned(), reported));
+        acknowledged.send((hash.to_owned(), reported)).unwrap();
     }
 }
 

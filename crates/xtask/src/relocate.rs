@@ -155,9 +155,6 @@ fn generalised(text: &str, target: &str) -> String {
 /// The first output folder of a build in `text`: its place, its length and the package's name.
 fn output_folder<'a>(text: &'a str, target: &str) -> Option<(usize, usize, &'a str)> {
     let at = text.find(target)?;
-        .iter()
-        .filter_map(|folder| text.find(folder))
-        .min()?;
     let path = &text[at..];
     let build = path.find("/build/")? + "/build/".len();
     let package = build + path[build..].find("/out/")?;

@@ -1,0 +1,169 @@
+//! `https://`: only a certificate that the system's trust store vouches for, for this name and
+//! this day, opens the door. Everything else is a service that is down.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+
+#[path = "support/driver.rs"]
+mod driver;
+#[path = "support/fault_service.rs"]
+mod fault_service;
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use driver::Driver;
+use fault_service::{FaultService, Stream, advise};
+use rcgen::{BasicConstraints, CertificateParams, Issuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+use support::{Library, scratch, unique};
+
+/// An authority, and the file that makes it part of the system's trust store.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    file: PathBuf,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        let file = unique(scratch(), "authority.pem");
+        fs::write(&file, certificate.pem()).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            file,
+        }
+    }
+
+    fn environment(&self) -> (&'static str, &str) {
+        ("SSL_CERT_FILE", self.file.to_str().unwrap())
+    }
+
+    /// A service whose certificate this authority has signed.
+    fn service(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> FaultService {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let wrap = move |stream: TcpStream| -> Option<Box<dyn Stream>> {
+            let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+            Some(Box::new(StreamOwned::new(connection, stream)))
+        };
+        FaultService::start_within(wrap, |request, stream| {
+            advise(request, stream, &json!({"linger.ms": 50}))
+        })
+    }
+}
+
+/// The status of a client of this service, and its linger.
+#[track_caller]
+fn client_of(service: &FaultService, host: &str, environment: &[(&str, &str)]) -> (Value, String) {
+    let host = format!("https://{host}:{}", service.port);
+    let mut all = vec![
+        ("SUPERSTREAM_HOST", host.as_str()),
+        ("SUPERSTREAM_TOKEN", "the-token"),
+        ("SUPERSTREAM_RESPONSE_TIMEOUT", "20000"),
+    ];
+    all.extend_from_slice(environment);
+    let mut driver = Driver::start(Library::DropIn, &all);
+    driver.create("producer");
+    let status = driver.status(0);
+    let linger = driver.get(0, "linger.ms");
+    driver.end_quietly();
+    (status, linger)
+}
+
+#[track_caller]
+fn not_trusted(service: &FaultService, host: &str, environment: &[(&str, &str)]) {
+    let (status, linger) = client_of(service, host, environment);
+    assert_eq!(linger, "5");
+    assert_eq!(status["service"]["state"], "down", "{status:#}");
+    let note = status["note"].as_str().unwrap();
+    assert!(note.contains("certificate"), "{note}");
+    assert_eq!(service.received(), "", "something was sent");
+}
+
+#[test]
+fn a_good_certificate() {
+    let authority = Authority::new();
+    for name in ["localhost", "127.0.0.1"] {
+        let service = authority.service(name, |_| ());
+        let (status, linger) = client_of(&service, name, &[authority.environment()]);
+        assert_eq!(linger, "50", "{status:#}");
+        assert!(service.received().contains("Bearer the-token"));
+    }
+}
+
+#[test]
+fn an_expired_certificate() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", |params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+    });
+    not_trusted(&service, "localhost", &[authority.environment()]);
+}
+
+#[test]
+fn a_certificate_of_tomorrow() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", |params| {
+        params.not_before = date_time_ymd(2500, 1, 1);
+        params.not_after = date_time_ymd(2600, 1, 1);
+    });
+    not_trusted(&service, "localhost", &[authority.environment()]);
+}
+
+#[test]
+fn an_authority_that_nobody_knows() {
+    let service = Authority::new().service("localhost", |_| ());
+    not_trusted(&service, "localhost", &[]);
+    not_trusted(&service, "localhost", &[Authority::new().environment()]);
+}
+
+#[test]
+fn a_certificate_for_another_name() {
+    let authority = Authority::new();
+    let service = authority.service("superstream.example", |_| ());
+    not_trusted(&service, "localhost", &[authority.environment()]);
+    not_trusted(&service, "127.0.0.1", &[authority.environment()]);
+}
+
+#[test]
+fn a_trust_store_without_anything_in_it() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", |_| ());
+    let empty = unique(scratch(), "empty.pem");
+    fs::write(&empty, "").unwrap();
+    for file in [empty.to_str().unwrap(), "/no/such/file", "/dev/null"] {
+        let (status, linger) = client_of(&service, "localhost", &[("SSL_CERT_FILE", file)]);
+        assert_eq!(linger, "5");
+        assert_eq!(status["service"]["state"], "down", "{status:#}");
+        assert_eq!(service.received(), "", "something was sent");
+    }
+}
+
+#[test]
+fn a_service_that_does_not_encrypt() {
+    let service = FaultService::advising(json!({"linger.ms": 50}));
+    let (status, linger) = client_of(&service, "127.0.0.1", &[]);
+    assert_eq!(linger, "5");
+    assert_eq!(status["service"]["state"], "down", "{status:#}");
+    assert!(!service.received().contains("the-token"));
+}

@@ -1,0 +1,72 @@
+"""A service and a client in one process. ctypes.PyDLL keeps the interpreter's lock during a
+call, so the service cannot answer while rd_kafka_new() runs."""
+
+import ctypes
+import http.server
+import json
+import os
+import threading
+import time
+
+told = threading.Event()
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"client_hash": "a", "start": True}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+        told.set()
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+server.daemon_threads = True
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["SUPERSTREAM_HOST"] = f"http://127.0.0.1:{server.server_port}"
+
+locked = ctypes.PyDLL("librdkafka.so.1")
+free = ctypes.CDLL("librdkafka.so.1")
+
+
+def create(library):
+    library.rd_kafka_new.restype = ctypes.c_void_p
+    library.rd_kafka_new.argtypes = [
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
+    ]
+    library.rd_kafka_conf_new.restype = ctypes.c_void_p
+    before = time.monotonic()
+    client = library.rd_kafka_new(0, library.rd_kafka_conf_new(), None, 0)
+    assert client
+    return client, (time.monotonic() - before) * 1000
+
+
+def status(client):
+    free.superstream_status.restype = ctypes.c_char_p
+    free.superstream_status.argtypes = [ctypes.c_void_p]
+    return json.loads(free.superstream_status(client))
+
+
+_, first = create(locked)
+_, second = create(locked)
+# The lock is free now: the thread registers both clients by itself.
+registered = told.wait(60)
+third, _ = create(free)
+print(json.dumps({
+    "first_ms": first,
+    "second_ms": second,
+    "registered": registered,
+    "third": status(third)["note"],
+}))

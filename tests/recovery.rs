@@ -1,0 +1,160 @@
+//! After a fault: the thread in the background comes back to the service by itself, and what
+//! was late for one client serves the next. No client waits for either.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+
+#[path = "support/driver.rs"]
+mod driver;
+#[path = "support/fault_service.rs"]
+mod fault_service;
+mod support;
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use driver::Driver;
+use fault_service::{FaultService, Gate, Request, Then, advise, silence};
+use serde_json::{Value, json};
+use support::{Library, root, run, with_library_in};
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+fn start(service: &FaultService) -> Driver {
+    let environment = [
+        ("SUPERSTREAM_HOST", service.url()),
+        ("SUPERSTREAM_RESPONSE_TIMEOUT", TIMEOUT.as_millis().to_string()),
+    ];
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Driver::start(Library::DropIn, &environment)
+}
+
+fn client_id(request: &Request) -> Value {
+    request.json()["config"]["client.id"].clone()
+}
+
+#[test]
+fn the_service_comes_back() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&broken);
+    let service = FaultService::start(move |request, stream| {
+        match state.swap(false, Ordering::SeqCst) {
+            true => Ok(Then::Close),
+            false => advise(request, stream, &json!({"linger.ms": 50})),
+        }
+    });
+    let mut driver = start(&service);
+    driver.set(&[("client.id", "first")]);
+    driver.create("producer");
+    assert_eq!(driver.status(0)["service"]["state"], "down");
+    assert_eq!(driver.get(0, "linger.ms"), "5");
+
+    // The first client's second registration, by the thread alone.
+    let again = service.wait_for("a new try", |request| {
+        request.registers() && request.registrations_before == 1
+    });
+    assert_eq!(client_id(&again), "first");
+    let report = service.wait_for_report("client-1").json();
+    assert_eq!(report["config"]["linger.ms"], "5");
+    assert_eq!(report["changes"], json!([]));
+
+    driver.set(&[("client.id", "second")]);
+    driver.create("producer");
+    assert_eq!(driver.get(1, "linger.ms"), "50");
+    let status = driver.status(1);
+    assert_eq!(status["service"]["state"], "up", "{status:#}");
+    assert_eq!(status["note"], "the service answered in time");
+    // Both tries of the first client carry one name, so that the service knows them as one.
+    let first = &service.requests()[0];
+    assert!(first.registers());
+    assert_eq!(first.json()["registration_id"], again.json()["registration_id"]);
+    assert_eq!(driver.status(0)["client"]["client_hash"], "client-1");
+    driver.end_quietly();
+}
+
+/// The service answers after the first client has given up, and never again.
+#[test]
+fn a_late_answer_serves_the_next_client() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let service = FaultService::start(move |request, stream| {
+        match (request.registers(), request.registrations_before) {
+            (true, 0) => door.wait(),
+            (true, _) => return silence(),
+            _ => {}
+        }
+        advise(request, stream, &json!({"linger.ms": 50, "compression.type": "lz4"}))
+    });
+    let mut driver = start(&service);
+    driver.set(&[("client.id", "same")]);
+    let first = driver.create("producer");
+    assert!(first >= TIMEOUT, "{first:?}");
+    assert_eq!(driver.get(0, "linger.ms"), "5");
+    gate.open();
+    service.wait_for_report("client-0");
+
+    driver.set(&[("client.id", "same")]);
+    let second = driver.create("producer");
+    assert!(second < TIMEOUT / 2, "the second client waited: {second:?}");
+    assert_eq!(driver.get(1, "linger.ms"), "50");
+    assert_eq!(driver.get(1, "compression.codec"), "lz4");
+    let note = driver.status(1)["note"].clone();
+    assert!(note.as_str().unwrap().contains("too late for an earlier client"), "{note}");
+
+    // Advice is for clients of one kind and name.
+    driver.set(&[("client.id", "other")]);
+    driver.create("producer");
+    assert_eq!(driver.get(2, "linger.ms"), "5");
+    driver.expect("destroy 0", "destroyed");
+    driver.end_quietly();
+}
+
+/// While the service is away, clients come and go: none waits, and what is kept is bounded.
+#[test]
+fn many_clients_while_the_service_is_away() {
+    let service = FaultService::start(|_, _| silence());
+    let mut driver = start(&service);
+    driver.create("producer");
+    driver.expect("churn 300 5", "300 of 300");
+    driver.end_quietly();
+}
+
+/// The process ends with a request under way: nothing waits for the answer.
+#[test]
+fn an_exit_while_a_request_is_under_way() {
+    for command in ["exit", "_exit"] {
+        let service = FaultService::start(|_, _| silence());
+        let mut driver = start(&service);
+        driver.create("producer");
+        service.wait_for("the registration", Request::registers);
+        driver.begin(command);
+        driver.end_quietly();
+    }
+}
+
+/// Nor does the end of a client.
+#[test]
+fn a_destroy_while_a_request_is_under_way() {
+    let service = FaultService::start(|_, _| silence());
+    let mut driver = start(&service);
+    driver.create("producer");
+    driver.expect("destroy 0", "destroyed");
+    driver.end_quietly();
+}
+
+/// The service lives in the application's own process, behind a lock that the caller of
+/// `rd_kafka_new` holds: one timeout, no deadlock, and the next client does not wait.
+#[test]
+fn a_service_behind_the_callers_own_lock() {
+    let script = root().join("tests/python/behind_the_lock.py");
+    assert!(fs::exists(&script).unwrap());
+    let mut command = with_library_in(&Library::DropIn.folder(), "python3");
+    command.arg("-I").arg(script).env("SUPERSTREAM_RESPONSE_TIMEOUT", "2000");
+    let said: Value = serde_json::from_str(&run(&mut command)).unwrap();
+    let ms = |name: &str| said[name].as_f64().unwrap();
+    assert!(ms("first_ms") >= 2000.0 && ms("first_ms") < 6000.0, "{said}");
+    assert!(ms("second_ms") < 1000.0, "the second client waited: {said}");
+    assert_eq!(said["registered"], true, "{said}");
+    assert_eq!(said["third"], "the service answered in time", "{said}");
+}
