@@ -21,8 +21,12 @@ const MAX_DISCARDED: usize = 16 * MAX_BODY;
 const CONFIGURATION: &str = "config";
 /// Beyond this, a floating point number does not tell which whole number it stands for.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-/// Fields that hold a name out of a list. serde would also take an object for one.
-const NAMES: [&str; 2] = ["type", "mode"];
+/// Fields that hold a name out of a list. serde would also take an object for one, and the
+/// library reads a mode that it does not know as `observe`; stored, that would be a lie.
+const NAMES: [(&str, &[&str]); 2] = [
+    ("type", &["producer", "consumer", "admin"]),
+    ("mode", &["active", "observe"]),
+];
 /// Fields that hold a list of objects. serde would also take lists in the list.
 const LISTS: [&str; 2] = ["changes", "refusals"];
 
@@ -130,9 +134,14 @@ fn check_shape(value: &Value) -> Result<(), String> {
     let Value::Object(message) = value else {
         return Err("the message must be a JSON object".to_owned());
     };
-    for name in NAMES {
-        if message.get(name).is_some_and(Value::is_object) {
-            return Err(format!("{name} must be a text"));
+    for (field, names) in NAMES {
+        let known = match message.get(field) {
+            Some(Value::String(name)) => names.contains(&name.as_str()),
+            Some(other) => other.is_null(),
+            None => true,
+        };
+        if !known {
+            return Err(format!("{field} must be one of {}", names.join(", ")));
         }
     }
     for list in LISTS {
@@ -180,6 +189,8 @@ mod tests {
                 "{text}"
             );
         }
+        assert!(parse::<ClientConfigUpdate>(b"{\"mode\":\"passive\"}").is_err());
+        assert!(parse::<ClientConfigUpdate>(b"{\"mode\":null}").is_err());
         assert!(parse::<ClientConfigUpdate>(b"{\"refusals\":[[\"k\",\"v\",\"r\"]]}").is_err());
     }
 

@@ -122,7 +122,7 @@ impl Rules {
                 .push(rule.map_err(|reason| RulesError(format!("rule at line {line}: {reason}")))?);
         }
         Ok(Self {
-            mode: file.mode,
+            mode: file.mode.into(),
             rules,
         })
     }
@@ -217,7 +217,7 @@ impl Rule {
                 .into_iter()
                 .map(|(k, v)| (k, plain_text(&v.0)))
                 .collect(),
-            mode: entry.mode,
+            mode: entry.mode.map(Mode::from),
             effect,
         })
     }
@@ -250,9 +250,28 @@ impl Rule {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    mode: Mode,
+    mode: RuleMode,
     #[serde(default, rename = "rule")]
     rules: Vec<toml::Spanned<Entry>>,
+}
+
+/// A [`Mode`] in a file. The protocol's own reads every unknown name as `observe`, which is kind
+/// between programs and would hide a slip of the pen here.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RuleMode {
+    #[default]
+    Active,
+    Observe,
+}
+
+impl From<RuleMode> for Mode {
+    fn from(mode: RuleMode) -> Self {
+        match mode {
+            RuleMode::Active => Self::Active,
+            RuleMode::Observe => Self::Observe,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -264,7 +283,7 @@ struct Entry {
     language: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, Scalar>,
-    mode: Option<Mode>,
+    mode: Option<RuleMode>,
     start: Option<bool>,
     error: Option<String>,
     #[serde(default)]

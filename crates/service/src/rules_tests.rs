@@ -143,6 +143,7 @@ fn mistakes_are_told_with_their_line() {
         ("mode = \"off\"", "line 1", "observe"),
         ("\n\nmdoe = \"active\"", "line 3", "mdoe"),
         ("[[rule]]\nknid = \"producer\"\n", "line 2", "knid"),
+        ("[[rule]]\nmode = \"passive\"\n", "line 2", "observe"),
         ("[[rule]]\nkind = \"producers\"\n", "line 2", "producer"),
         ("\n[[rule]]\nkind = \"producer\"\n", "line 2", "no effect"),
         (

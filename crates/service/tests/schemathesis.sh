@@ -13,14 +13,17 @@
 # whose late reports are still taken, so "use after free" is meant.
 set -eu
 
-service=$1
-st=$2
+service=$(realpath "$1")
+# Not through links: the executable of a virtual environment may be one that must stay.
+st=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 seconds=${3:-40}
 here=$(cd "$(dirname "$0")" && pwd)
 openapi=$here/../../../docs/openapi.yaml
 work=$(mktemp -d)
 mkfifo "$work/out"
 token=schemathesis-run-token
+# Schemathesis leaves files where it runs.
+cd "$work"
 
 "$service" --listen 127.0.0.1:0 --token "$token" --db "$work/db" --exit-with-parent \
     >"$work/out" 2>"$work/err" &
