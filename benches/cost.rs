@@ -1,2 +1,541 @@
-//! Placeholder.
-fn main() {}
+//! What the drop-in costs over the stock engine, and whether that is within its bounds.
+//!
+//! It is made for a machine that does other things meanwhile: work per record is counted in
+//! instructions, not in time; what can only be timed is timed in turns with its counterpart, and
+//! medians are compared.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "the bench uses a part of the support")]
+
+#[path = "../tests/support/advisor.rs"]
+mod advisor;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use advisor::Advisor;
+use serde_json::{Value, json};
+use support::{Library, compile, include, root, run, scratch, tool, unique, with_library_in};
+
+const HELP: &str = "\
+Measures what the drop-in costs over the stock engine.
+
+Usage: cargo bench --bench cost [-- [OPTIONS] [FIGURE...]]
+
+Figures (all of them where none is named):
+  record-off     instructions per record, without SUPERSTREAM_HOST     at most 1 % over stock
+  open           time to open the library                              at most 5 % over stock
+  threads        threads after one producer, without SUPERSTREAM_HOST  as many as stock
+  memory         resident memory then                                  at most 1 MiB over stock
+  create         creating a client, beyond stock and the service's answer    at most 1 ms
+  create-first   the same for the first client of a process            no bound
+  record-active  instructions per record, with an advice that is empty at most 1 % over stock
+  create-down    creating a client while the service is down, beyond stock   no bound
+
+Options:
+  --json   print a JSON document instead of lines
+  --help   print this
+
+The exit code is 1 if a bound is exceeded. Needs valgrind.
+";
+
+/// How the pages of a file lie in memory differs from copy to copy and is worth some percent,
+/// so each library is measured in several.
+const COPIES: usize = 4;
+const OPENINGS: usize = 60;
+const IDLE_RUNS: usize = 2;
+const RECORDS: u32 = 20_000;
+const COUNTS: usize = 3;
+const CREATIONS: usize = 200;
+const FIRST_CREATIONS: usize = 20;
+const CREATIONS_WHILE_DOWN: usize = 60;
+/// Room for what is said to the service after a creation.
+const PAUSE_US: &str = "10000";
+
+/// One result, and what it must not exceed.
+struct Figure {
+    name: &'static str,
+    /// What the drop-in costs beyond the stock engine.
+    cost: f64,
+    unit: &'static str,
+    bound: Option<f64>,
+    /// The numbers that the cost was made of.
+    details: Value,
+}
+
+impl Figure {
+    fn is_good(&self) -> bool {
+        self.bound.is_none_or(|bound| self.cost <= bound)
+    }
+
+    fn line(&self) -> String {
+        let verdict = match self.bound {
+            None => "    ",
+            Some(_) if self.is_good() => "pass",
+            Some(_) => "FAIL",
+        };
+        let bound = match self.bound {
+            None => "no bound".to_owned(),
+            Some(bound) => format!("bound {bound} {}", self.unit),
+        };
+        let cost = format!("{:+.2} {}", self.cost, self.unit);
+        format!(
+            "{verdict}  {:13}  {cost:>13}   {bound:15}  {}",
+            self.name, self.details
+        )
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "name": self.name,
+            "cost": self.cost,
+            "unit": self.unit,
+            "bound": self.bound,
+            "good": self.is_good(),
+            "details": self.details,
+        })
+    }
+}
+
+type Measure = fn(&Copies) -> Figure;
+
+const FIGURES: &[(&str, Measure)] = &[
+    ("record-off", record_off),
+    ("open", open),
+    ("threads", threads),
+    ("memory", memory),
+    ("create", create),
+    ("create-first", create_first),
+    ("record-active", record_active),
+    ("create-down", create_down),
+];
+
+fn main() -> ExitCode {
+    let mut json = false;
+    let mut chosen = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            // cargo says it to every bench.
+            "--bench" => {}
+            "--json" => json = true,
+            "--help" | "-h" => {
+                print!("{HELP}");
+                return ExitCode::SUCCESS;
+            }
+            name if FIGURES.iter().any(|(figure, _)| *figure == name) => chosen.push(argument),
+            _ => {
+                eprint!("cost: {argument} is neither an option nor a figure\n\n{HELP}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+
+    let copies = Copies::make();
+    let mut figures = Vec::new();
+    for (name, measure) in FIGURES {
+        if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
+            continue;
+        }
+        let figure = measure(&copies);
+        if !json {
+            println!("{}", figure.line());
+        }
+        figures.push(figure);
+    }
+    let good = figures.iter().all(Figure::is_good);
+    if json {
+        let figures: Vec<Value> = figures.iter().map(Figure::document).collect();
+        println!("{:#}", json!({ "good": good, "figures": figures }));
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+const LIBRARIES: [Library; 2] = [Library::DropIn, Library::Stock];
+
+/// Copies of the two libraries, each in a folder of its own. Another build meanwhile does not
+/// touch them. They have no debug information: the loader never looks at it.
+struct Copies {
+    folder: PathBuf,
+}
+
+impl Copies {
+    fn make() -> Self {
+        let copies = Self {
+            folder: unique(scratch(), "cost"),
+        };
+        for library in LIBRARIES {
+            let original = library.folder().join("librdkafka.so.1");
+            for copy in 0..COPIES {
+                let file = copies.file(library, copy);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                run(tool("strip")
+                    .arg("--strip-debug")
+                    .arg("-o")
+                    .args([&file, &original]));
+            }
+        }
+        copies
+    }
+
+    fn folder(&self, library: Library, copy: usize) -> PathBuf {
+        self.folder.join(format!("{library:?}-{copy}"))
+    }
+
+    fn file(&self, library: Library, copy: usize) -> PathBuf {
+        self.folder(library, copy).join("librdkafka.so.1")
+    }
+}
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        // Nothing that a failure here could spoil.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn record_off(copies: &Copies) -> Figure {
+    let program = compile("benches/c/produce.c");
+    let count = |library| {
+        let mut counts = Vec::new();
+        for _ in 0..COUNTS {
+            let (instructions, status) = instructions_per_record(copies, library, &program, None);
+            let on = &status["superstream"]["on"];
+            assert!(on.is_null() || on == false, "{status}");
+            counts.push(instructions);
+        }
+        median(counts)
+    };
+    instructions("record-off", count(Library::DropIn), count(Library::Stock))
+}
+
+fn record_active(copies: &Copies) -> Figure {
+    let program = compile("benches/c/produce.c");
+    let advisor = Advisor::start();
+    let active = (0..COUNTS).map(|_| {
+        let (instructions, status) =
+            instructions_per_record(copies, Library::DropIn, &program, Some(&advisor.host));
+        assert_advised(&status);
+        assert_eq!(status["changes"], json!([]), "{status}");
+        instructions
+    });
+    let stock =
+        (0..COUNTS).map(|_| instructions_per_record(copies, Library::Stock, &program, None).0);
+    instructions(
+        "record-active",
+        median(active.collect()),
+        median(stock.collect()),
+    )
+}
+
+fn instructions(name: &'static str, drop_in: f64, stock: f64) -> Figure {
+    Figure {
+        name,
+        cost: percent_over(drop_in, stock),
+        unit: "%",
+        bound: Some(1.0),
+        details: json!({ "drop_in_instructions": drop_in, "stock_instructions": stock }),
+    }
+}
+
+/// The instructions that `rd_kafka_producev` and the loop around it take on the calling thread,
+/// and the producer's status.
+fn instructions_per_record(
+    copies: &Copies,
+    library: Library,
+    program: &Path,
+    host: Option<&str>,
+) -> (f64, Value) {
+    let counts = unique(&copies.folder, "callgrind");
+    let mut command = with_library_in(&copies.folder(library, 0), "valgrind");
+    command
+        .args([
+            "--tool=callgrind",
+            "--quiet",
+            "--separate-threads=yes",
+            "--toggle-collect=produce_all",
+        ])
+        .arg(format!("--callgrind-out-file={}", counts.display()))
+        .arg(program)
+        .arg(RECORDS.to_string());
+    if let Some(host) = host {
+        command
+            .env("SUPERSTREAM_HOST", host)
+            // Under valgrind nothing is fast.
+            .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
+    }
+    let status = serde_json::from_str(&run(&mut command)).unwrap();
+    // callgrind numbers the files by thread; the first is the one of main().
+    let first_thread = fs::read_to_string(format!("{}-01", counts.display())).unwrap();
+    let total: f64 = first_thread
+        .lines()
+        .find_map(|line| line.strip_prefix("totals: "))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(total > 0.0, "callgrind counted nothing");
+    (total / f64::from(RECORDS), status)
+}
+
+fn open(copies: &Copies) -> Figure {
+    let program = compile_without_library("benches/c/open.c");
+    let mut clock = [Vec::new(), Vec::new()];
+    let mut processor = [Vec::new(), Vec::new()];
+    for round in 0..OPENINGS {
+        for copy in 0..COPIES {
+            for turn in 0..2 {
+                let which = (round + turn) % 2;
+                let file = copies.file(LIBRARIES[which], copy);
+                let took = numbers(&run(tool(&program).arg(file)));
+                clock[which].push(took[0] / 1e3);
+                processor[which].push(took[1] / 1e3);
+            }
+        }
+    }
+    let [drop_in_clock, stock_clock] = clock.map(median);
+    // Other programs on the machine make it take longer by the clock, not by this one.
+    let [drop_in, stock] = processor.map(median);
+    Figure {
+        name: "open",
+        cost: percent_over(drop_in, stock),
+        unit: "%",
+        bound: Some(5.0),
+        details: json!({
+            "drop_in_processor_us": rounded(drop_in),
+            "stock_processor_us": rounded(stock),
+            "drop_in_clock_us": rounded(drop_in_clock),
+            "stock_clock_us": rounded(stock_clock),
+        }),
+    }
+}
+
+fn threads(copies: &Copies) -> Figure {
+    let program = compile("benches/c/idle.c");
+    let [drop_in, stock] = LIBRARIES.map(|library| median(idle(copies, library, &program, 0)));
+    Figure {
+        name: "threads",
+        cost: (drop_in - stock).abs(),
+        unit: "threads",
+        bound: Some(0.0),
+        details: json!({ "drop_in": drop_in, "stock": stock }),
+    }
+}
+
+fn memory(copies: &Copies) -> Figure {
+    let program = compile("benches/c/idle.c");
+    let [drop_in, stock] = LIBRARIES.map(|library| median(idle(copies, library, &program, 1)));
+    let [drop_in_own, stock_own] =
+        LIBRARIES.map(|library| median(idle(copies, library, &program, 2)));
+    Figure {
+        name: "memory",
+        cost: (drop_in - stock) / 1024.0,
+        unit: "MiB",
+        bound: Some(1.0),
+        details: json!({
+            "drop_in_kib": drop_in,
+            "stock_kib": stock,
+            "drop_in_kib_without_files": drop_in_own,
+            "stock_kib_without_files": stock_own,
+        }),
+    }
+}
+
+/// One of the columns that idle.c prints, from several runs.
+fn idle(copies: &Copies, library: Library, program: &Path, column: usize) -> Vec<f64> {
+    let runs = (0..IDLE_RUNS).flat_map(|_| 0..COPIES);
+    runs.map(|copy| {
+        let mut command = with_library_in(&copies.folder(library, copy), program);
+        numbers(&run(&mut command))[column]
+    })
+    .collect()
+}
+
+fn create(copies: &Copies) -> Figure {
+    let creations = Creations::new(copies);
+    let rounds = creations.rounds(CREATIONS);
+    // The first one is another figure's.
+    figure_of_creations("create", Some(1.0), &rounds[1..])
+}
+
+fn create_first(copies: &Copies) -> Figure {
+    let creations = Creations::new(copies);
+    let rounds: Vec<Round> = (0..FIRST_CREATIONS)
+        .flat_map(|_| creations.rounds(1))
+        .collect();
+    figure_of_creations("create-first", None, &rounds)
+}
+
+fn figure_of_creations(name: &'static str, bound: Option<f64>, rounds: &[Round]) -> Figure {
+    let median_of =
+        |value: fn(&Round) -> f64| rounded(median(rounds.iter().map(value).collect()) / 1e3);
+    let beyond = rounds
+        .iter()
+        .map(|round| round.drop_in - round.stock - round.exchange);
+    Figure {
+        name,
+        cost: median(beyond.collect()) / 1e6,
+        unit: "ms",
+        bound,
+        details: json!({
+            "drop_in_us": median_of(|round| round.drop_in),
+            "stock_us": median_of(|round| round.stock),
+            "exchange_us": median_of(|round| round.exchange),
+        }),
+    }
+}
+
+fn create_down(copies: &Copies) -> Figure {
+    let program = compile_without_library("benches/c/create.c");
+    // Nobody listens any more where this listener was.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut command = create_command(copies, &program, &host, CREATIONS_WHILE_DOWN);
+    let (rounds, status) = read_rounds(&run(&mut command));
+    assert_eq!(status["service"]["state"], "down", "{status}");
+    // The first client finds out; from the second one on it is known.
+    let beyond = rounds[1..].iter().map(|round| round.drop_in - round.stock);
+    Figure {
+        name: "create-down",
+        cost: median(beyond.collect()) / 1e3,
+        unit: "µs",
+        bound: None,
+        details: json!({
+            "stock_us": rounded(median(rounds[1..].iter().map(|round| round.stock).collect()) / 1e3),
+        }),
+    }
+}
+
+/// What is needed to create clients with advice, and to make the same exchanges without a
+/// client.
+struct Creations<'c> {
+    copies: &'c Copies,
+    program: PathBuf,
+    /// It answers one connection at a time, so the bare exchanges have one of their own.
+    for_clients: Advisor,
+    for_exchanges: Advisor,
+    request: PathBuf,
+}
+
+/// What one round of create.c took, in nanoseconds.
+struct Round {
+    drop_in: f64,
+    stock: f64,
+    exchange: f64,
+}
+
+impl<'c> Creations<'c> {
+    fn new(copies: &'c Copies) -> Self {
+        let program = compile_without_library("benches/c/create.c");
+        let [for_clients, for_exchanges] = [(); 2].map(|()| Advisor::start());
+        for advisor in [&for_clients, &for_exchanges] {
+            advisor.advise(json!({
+                "linger.ms": 100,
+                "batch.size": 500_000,
+                "compression.type": "zstd",
+            }));
+        }
+
+        let mut command = create_command(copies, &program, &for_clients.host, 0);
+        let (_, status) = read_rounds(&run(&mut command));
+        assert_advised(&status);
+        assert_ne!(status["changes"], json!([]), "{status}");
+        let body = status["asked"].to_string();
+        let request = unique(&copies.folder, "request");
+        let head = format!(
+            "POST /v1/clients HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\
+             user-agent: cost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        fs::write(&request, head + &body).unwrap();
+        Self {
+            copies,
+            program,
+            for_clients,
+            for_exchanges,
+            request,
+        }
+    }
+
+    fn rounds(&self, count: usize) -> Vec<Round> {
+        let (_, port) = self.for_exchanges.host.rsplit_once(':').unwrap();
+        let mut command = create_command(self.copies, &self.program, &self.for_clients.host, count);
+        command.arg(port).stdin(File::open(&self.request).unwrap());
+        let (rounds, status) = read_rounds(&run(&mut command));
+        assert_advised(&status);
+        rounds
+    }
+}
+
+fn create_command(copies: &Copies, program: &Path, host: &str, rounds: usize) -> Command {
+    let mut command = tool(program);
+    command
+        .args(LIBRARIES.map(|library| copies.file(library, 0)))
+        .args([rounds.to_string().as_str(), PAUSE_US])
+        .env("SUPERSTREAM_HOST", host);
+    command
+}
+
+fn read_rounds(output: &str) -> (Vec<Round>, Value) {
+    let mut lines: Vec<&str> = output.lines().collect();
+    let status = serde_json::from_str(lines.pop().unwrap()).unwrap();
+    let rounds = lines.into_iter().map(|line| {
+        let [drop_in, stock, exchange] = numbers(line).try_into().unwrap();
+        Round {
+            drop_in,
+            stock,
+            exchange,
+        }
+    });
+    (rounds.collect(), status)
+}
+
+/// A figure of a client without advice would look good and mean nothing.
+fn assert_advised(status: &Value) {
+    assert_eq!(status["service"]["state"], "up", "{status}");
+    assert_eq!(status["answered"]["start"], true, "{status}");
+}
+
+/// As [`compile`], for programs that open the library themselves.
+fn compile_without_library(source: &str) -> PathBuf {
+    let source = root().join(source);
+    let name = source.file_stem().unwrap().to_str().unwrap();
+    let program = unique(scratch(), name);
+    run(tool("cc")
+        .args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"])
+        .arg("-isystem")
+        .arg(include())
+        .arg("-o")
+        .args([&program, &source]));
+    program
+}
+
+fn numbers(line: &str) -> Vec<f64> {
+    line.split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
+}
+
+fn percent_over(value: f64, base: f64) -> f64 {
+    (value / base - 1.0) * 100.0
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

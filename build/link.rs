@@ -25,6 +25,8 @@ pub fn link_as_librdkafka(script: &Path) {
         "-Wl,-z,nodelete".to_owned(),
         "-Wl,-z,defs".to_owned(),
         "-Wl,-z,now".to_owned(),
+        // From -O2 on, strings share their tails; `xtask dist` shortens some of them in place.
+        "-Wl,-O1".to_owned(),
         // Two version scripts need lld; x86-64 has it by default.
         "-fuse-ld=lld".to_owned(),
     ];

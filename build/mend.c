@@ -2,7 +2,6 @@
  * src/engine/embedded.rs names the faults and their sources. */
 #include "rd.h" /* first: it chooses the features of the C library */
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,9 +41,10 @@ void superstream_engine_restore_modified(rd_kafka_conf_t *conf, const void *from
         memcpy(&conf->hdr, from, sizeof(conf->hdr));
 }
 
-/* CA bundles of distributions that keep nothing where OpenSSL looks by default (/etc/ssl, see
- * .cargo/config.toml): Debian without hashed names, Red Hat and its kin, SUSE. */
+/* The system's bundle of CA certificates, by distribution: Debian, Red Hat and its kin, SUSE.
+ * A distribution's own OpenSSL finds it as `cert.pem` in its folder, which ours does not know. */
 static const char *const ca_bundles[] = {
+    "/etc/ssl/cert.pem",
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -53,30 +53,14 @@ static const char *const ca_bundles[] = {
     "/etc/pki/tls/cacert.pem",
 };
 
-/* Whether OpenSSL's own places hold certificates: a bundle, or a folder of hashed names. Loading
- * a whole bundle beside them would cost milliseconds for each client. */
-static int openssl_finds_certificates(void) {
-        const struct dirent *entry;
-        DIR *folder;
-        int found = access("/etc/ssl/cert.pem", R_OK) == 0;
-
-        if (found || !(folder = opendir("/etc/ssl/certs")))
-                return found;
-        while (!found && (entry = readdir(folder))) {
-                size_t length = strlen(entry->d_name);
-                found = length > 2 && !strcmp(entry->d_name + length - 2, ".0");
-        }
-        closedir(folder);
-        return found;
-}
-
-/* Stands in for SSL_CTX_set_default_verify_paths() in the engine: OpenSSL's own places,
- * SSL_CERT_FILE and SSL_CERT_DIR; where they hold nothing, the system's bundle. */
+/* Stands in for SSL_CTX_set_default_verify_paths() in the engine: OpenSSL's folder of hashed
+ * names (/etc/ssl/certs, see .cargo/config.toml), SSL_CERT_FILE and SSL_CERT_DIR as ever; where
+ * SSL_CERT_FILE names no bundle, the system's. */
 int superstream_engine_system_trust(SSL_CTX *context) {
         int result = SSL_CTX_set_default_verify_paths(context);
         size_t i;
 
-        if (getenv("SSL_CERT_FILE") || getenv("SSL_CERT_DIR") || openssl_finds_certificates())
+        if (getenv("SSL_CERT_FILE"))
                 return result;
         for (i = 0; i < sizeof(ca_bundles) / sizeof(*ca_bundles); i++) {
                 if (access(ca_bundles[i], R_OK) == 0 &&

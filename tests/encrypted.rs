@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use driver::Driver;
 use fault_service::{FaultService, Stream, advise};
-use rcgen::{BasicConstraints, CertificateParams, Issuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};

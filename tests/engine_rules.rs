@@ -77,9 +77,9 @@ fn whatever_the_service_advises_the_application_lives() {
         std::env::set_var("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
     }
     let cases = if std::env::var_os("SUPERSTREAM_PROOF").is_some() {
-        20_000
+        4000
     } else {
-        600
+        400
     };
     let mut runner = TestRunner::new(Config {
         cases,

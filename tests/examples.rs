@@ -1,39 +1,14 @@
-//! The installed tree, and the ways in which projects find it.
+//! The ways in which projects find the installed tree, each by an example.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
-use support::{Cluster, assert_success, built, cargo, root, run, scratch, tool, unique};
-
-/// An installed tree, moved after it was made: nothing in it may name its folder.
-fn tree() -> &'static Path {
-    static TREE: OnceLock<PathBuf> = OnceLock::new();
-    TREE.get_or_init(|| {
-        cargo(&["build", "--quiet", "--workspace"]);
-        let made = scratch().join("dist-made");
-        let moved = scratch().join("dist-moved");
-        for old in [&made, &moved] {
-            if old.exists() {
-                fs::remove_dir_all(old).unwrap();
-            }
-        }
-        run(tool(built().join("xtask"))
-            .arg("dist")
-            .arg("--prefix")
-            .arg(&made));
-        fs::rename(&made, &moved).unwrap();
-        moved
-    })
-}
-
-fn library() -> PathBuf {
-    tree().join("lib")
-}
+use support::tree::{library, tree};
+use support::{Cluster, assert_success, root, run, scratch, tool, unique};
 
 /// A command that finds the tree by pkg-config and nothing else by it.
 fn with_pkg_config(program: &str) -> Command {
@@ -46,72 +21,7 @@ fn with_pkg_config(program: &str) -> Command {
 
 /// Runs a program that got the tree's library when it was linked, and none at another place.
 fn version_of(program: &Path) -> String {
-    run(support::with_library_in(&library(), program).env_remove("SUPERSTREAM_HOST"))
-}
-
-#[test]
-fn the_tree_is_complete() {
-    for file in [
-        "lib/librdkafka.so.1",
-        "lib/librdkafka.so",
-        "lib/pkgconfig/rdkafka.pc",
-        "lib/cmake/RdKafka/RdKafkaConfig.cmake",
-        "include/librdkafka/rdkafka.h",
-        "include/librdkafka/rdkafka_mock.h",
-        "bin/superstream-service",
-    ] {
-        assert!(tree().join(file).exists(), "{file} is missing");
-    }
-    let link = fs::read_link(library().join("librdkafka.so")).unwrap();
-    assert_eq!(link, Path::new("librdkafka.so.1"));
-}
-
-#[test]
-fn the_loader_cache_takes_the_library_under_its_soname() {
-    let cache = unique(scratch(), "ld.so.cache");
-    let configuration = unique(scratch(), "ld.so.conf");
-    fs::write(&configuration, format!("{}\n", library().display())).unwrap();
-    run(tool("/sbin/ldconfig")
-        .arg("-N")
-        .arg("-X")
-        .arg("-f")
-        .arg(&configuration));
-    run(tool("/sbin/ldconfig")
-        .arg("-X")
-        .arg("-C")
-        .arg(&cache)
-        .arg("-f")
-        .arg(&configuration));
-    let listed = run(tool("/sbin/ldconfig").arg("-p").arg("-C").arg(&cache));
-    let ours = library().join("librdkafka.so.1");
-    assert!(
-        listed.contains(&format!("=> {}", ours.display())),
-        "{listed}"
-    );
-    fs::remove_file(cache).unwrap();
-    fs::remove_file(configuration).unwrap();
-}
-
-/// A folder of the build machine is nobody's elsewhere: what is looked for there is whatever
-/// somebody puts there.
-#[test]
-fn no_folder_of_the_build_machine_is_left() {
-    let strings = run(tool("strings")
-        .arg("-a")
-        .arg(library().join("librdkafka.so.1")));
-    let target = built().parent().unwrap().to_owned();
-    for text in strings
-        .lines()
-        .filter(|text| text.contains(target.to_str().unwrap()))
-    {
-        assert!(text.contains(".rs") || text.ends_with(".c"), "{text}");
-    }
-    for place in ["/etc/krb5.conf", "/etc/gss/mech"] {
-        assert!(
-            strings.lines().any(|text| text == place),
-            "{place} is missing"
-        );
-    }
+    run(&mut support::with_library_in(&library(), program))
 }
 
 #[test]
@@ -142,21 +52,6 @@ fn a_project_finds_it_by_find_package() {
         assert_eq!(run(&mut tool(build.join(program))), "librdkafka 2.12.1\n");
     }
     fs::remove_dir_all(build).unwrap();
-}
-
-#[test]
-fn cmake_installs_the_same_tree() {
-    let build = unique(scratch(), "cmake-build");
-    let prefix = unique(scratch(), "cmake-prefix");
-    run(tool("cmake").arg("-S").arg(root()).arg("-B").arg(&build));
-    run(tool("cmake")
-        .arg("--install")
-        .arg(&build)
-        .arg("--prefix")
-        .arg(&prefix));
-    assert_eq!(files(&prefix), files(tree()));
-    fs::remove_dir_all(build).unwrap();
-    fs::remove_dir_all(prefix).unwrap();
 }
 
 #[test]
@@ -204,30 +99,6 @@ fn rust_links_it_dynamically() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(printed, "librdkafka 2.12.1\nproduced 2000\nconsumed 2000\n");
     cluster.stop();
-}
-
-/// The names and contents of all files below `folder`.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path
-                    .strip_prefix(folder)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                found.push((name, fs::read(path).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 fn copy(from: &Path, to: &Path) {

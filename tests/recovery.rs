@@ -24,9 +24,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 fn start(service: &FaultService) -> Driver {
     let environment = [
         ("SUPERSTREAM_HOST", service.url()),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", TIMEOUT.as_millis().to_string()),
+        (
+            "SUPERSTREAM_RESPONSE_TIMEOUT",
+            TIMEOUT.as_millis().to_string(),
+        ),
     ];
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     Driver::start(Library::DropIn, &environment)
 }
 
@@ -38,12 +44,13 @@ fn client_id(request: &Request) -> Value {
 fn the_service_comes_back() {
     let broken = Arc::new(AtomicBool::new(true));
     let state = Arc::clone(&broken);
-    let service = FaultService::start(move |request, stream| {
-        match state.swap(false, Ordering::SeqCst) {
-            true => Ok(Then::Close),
-            false => advise(request, stream, &json!({"linger.ms": 50})),
-        }
-    });
+    let service =
+        FaultService::start(
+            move |request, stream| match state.swap(false, Ordering::SeqCst) {
+                true => Ok(Then::Close),
+                false => advise(request, stream, &json!({"linger.ms": 50})),
+            },
+        );
     let mut driver = start(&service);
     driver.set(&[("client.id", "first")]);
     driver.create("producer");
@@ -56,7 +63,7 @@ fn the_service_comes_back() {
     });
     assert_eq!(client_id(&again), "first");
     let report = service.wait_for_report("client-1").json();
-    assert_eq!(report["config"]["linger.ms"], "5");
+    assert_eq!(report["config"]["queue.buffering.max.ms"], "5");
     assert_eq!(report["changes"], json!([]));
 
     driver.set(&[("client.id", "second")]);
@@ -68,7 +75,10 @@ fn the_service_comes_back() {
     // Both tries of the first client carry one name, so that the service knows them as one.
     let first = &service.requests()[0];
     assert!(first.registers());
-    assert_eq!(first.json()["registration_id"], again.json()["registration_id"]);
+    assert_eq!(
+        first.json()["registration_id"],
+        again.json()["registration_id"]
+    );
     assert_eq!(driver.status(0)["client"]["client_hash"], "client-1");
     driver.end_quietly();
 }
@@ -84,7 +94,11 @@ fn a_late_answer_serves_the_next_client() {
             (true, _) => return silence(),
             _ => {}
         }
-        advise(request, stream, &json!({"linger.ms": 50, "compression.type": "lz4"}))
+        advise(
+            request,
+            stream,
+            &json!({"linger.ms": 50, "compression.type": "lz4"}),
+        )
     });
     let mut driver = start(&service);
     driver.set(&[("client.id", "same")]);
@@ -100,7 +114,12 @@ fn a_late_answer_serves_the_next_client() {
     assert_eq!(driver.get(1, "linger.ms"), "50");
     assert_eq!(driver.get(1, "compression.codec"), "lz4");
     let note = driver.status(1)["note"].clone();
-    assert!(note.as_str().unwrap().contains("too late for an earlier client"), "{note}");
+    assert!(
+        note.as_str()
+            .unwrap()
+            .contains("too late for an earlier client"),
+        "{note}"
+    );
 
     // Advice is for clients of one kind and name.
     driver.set(&[("client.id", "other")]);
@@ -150,10 +169,16 @@ fn a_service_behind_the_callers_own_lock() {
     let script = root().join("tests/python/behind_the_lock.py");
     assert!(fs::exists(&script).unwrap());
     let mut command = with_library_in(&Library::DropIn.folder(), "python3");
-    command.arg("-I").arg(script).env("SUPERSTREAM_RESPONSE_TIMEOUT", "2000");
+    command
+        .arg("-I")
+        .arg(script)
+        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "2000");
     let said: Value = serde_json::from_str(&run(&mut command)).unwrap();
     let ms = |name: &str| said[name].as_f64().unwrap();
-    assert!(ms("first_ms") >= 2000.0 && ms("first_ms") < 6000.0, "{said}");
+    assert!(
+        ms("first_ms") >= 2000.0 && ms("first_ms") < 6000.0,
+        "{said}"
+    );
     assert!(ms("second_ms") < 1000.0, "the second client waited: {said}");
     assert_eq!(said["registered"], true, "{said}");
     assert_eq!(said["third"], "the service answered in time", "{said}");

@@ -104,7 +104,7 @@ static double now_ms(void) {
         return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
 }
 
-/* new KIND [ROOM FOR ERRSTR]: `default` in front of it passes no configuration. */
+/* new KIND [ROOM FOR ERRSTR] */
 static void create(rd_kafka_conf_t *with, const char *kind, const char *room) {
         char errstr[512];
         size_t size = room ? (size_t)atoi(room) : sizeof(errstr);
@@ -183,11 +183,10 @@ static void new_topic(rd_kafka_t *rk, const char *name, const char *key, const c
         topic = rd_kafka_topic_new(rk, name, topic_conf);
         if (!topic) {
                 int left = errno;
-                rd_kafka_resp_err_t error = rd_kafka_last_error();
 
-                if (topic_conf)
-                        rd_kafka_topic_conf_destroy(topic_conf);
-                answer("failed, errno %d, last error %s", left, rd_kafka_err2name(error));
+                /* The engine has destroyed the configuration. */
+                answer("failed, errno %d, last error %s", left,
+                       rd_kafka_err2name(rd_kafka_last_error()));
                 return;
         }
         rd_kafka_topic_destroy(topic);
@@ -204,6 +203,16 @@ static rd_kafka_conf_res_t swallow(rd_kafka_conf_t *on, const char *name, const 
                                    char *errstr, size_t errstr_size, void *opaque) {
         (void)on, (void)value, (void)errstr, (void)errstr_size, (void)opaque;
         return strcmp(name, swallowed) ? RD_KAFKA_CONF_UNKNOWN : RD_KAFKA_CONF_OK;
+}
+
+/* Any linger but the default brings a timeout that is too short for it. */
+static rd_kafka_conf_res_t tie(rd_kafka_conf_t *on, const char *name, const char *value,
+                               char *errstr, size_t errstr_size, void *opaque) {
+        (void)opaque;
+        if (!strcmp(name, "linger.ms"))
+                rd_kafka_conf_set(on, "message.timeout.ms", atof(value) == 5 ? "300000" : "20",
+                                  errstr, errstr_size);
+        return RD_KAFKA_CONF_UNKNOWN;
 }
 
 static rd_kafka_resp_err_t count_new(rd_kafka_t *rk, const rd_kafka_conf_t *with, void *opaque,
@@ -399,25 +408,23 @@ static void obey(char *line) {
                 rd_kafka_conf_interceptor_add_on_conf_set(current_conf(), "swallow", swallow,
                                                           NULL);
                 answer("added");
+        } else if (IS("tie")) {
+                rd_kafka_conf_interceptor_add_on_conf_set(current_conf(), "tie", tie, NULL);
+                answer("added");
         } else if (IS("count-new")) {
                 rd_kafka_conf_interceptor_add_on_new(current_conf(), "count", count_new, NULL);
                 answer("added");
         } else if (IS("counted-new"))
                 answer("%d", atomic_load(&on_new_calls));
-        else if (IS("new"))
-                create(current_conf(), one, rest);
-        else if (IS("new-default"))
-                create(NULL, one, rest);
+        else if (IS("new") || IS("new-default"))
+                create(IS("new") ? current_conf() : NULL, one, rest);
         else if (IS("took"))
                 answer("%.3f", took_ms);
         else if (IS("get"))
                 get(rd_kafka_conf(client(one)), rest);
-        else if (IS("client-dump")) {
-                rd_kafka_conf_t *copy = rd_kafka_conf_dup(rd_kafka_conf(client(one)));
-
-                dump(copy);
-                rd_kafka_conf_destroy(copy);
-        } else if (IS("status"))
+        else if (IS("client-dump"))
+                dump((rd_kafka_conf_t *)rd_kafka_conf(client(one)));
+        else if (IS("status"))
                 status(client(one));
         else if (IS("destroy")) {
                 rd_kafka_t *rk = client(one);
@@ -451,10 +458,8 @@ static void obey(char *line) {
                 high_water();
         else if (IS("pid"))
                 answer("%d", (int)getpid());
-        else if (IS("swarm"))
-                swarm(atoi(one), rest);
-        else if (IS("churn"))
-                churn(atoi(one), rest);
+        else if (IS("swarm") || IS("churn"))
+                (IS("swarm") ? swarm : churn)(atoi(one), rest);
         else if (IS("fork"))
                 split();
         else if (IS("exec"))

@@ -2,6 +2,7 @@
 //! remembers every byte that it received.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ pub trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
 
 /// A request as it came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     pub method: String,
     pub path: String,
@@ -26,6 +27,13 @@ pub struct Request {
     pub body: Vec<u8>,
     /// How many registrations came before this one, over all connections.
     pub registrations_before: usize,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        write!(formatter, "{} {} {body}", self.method, self.path)
+    }
 }
 
 impl Request {

@@ -54,8 +54,18 @@ impl Kdc {
             fill(folder);
         }
         let pid = folder.join("pid");
-        let mut child = command(folder, "krb5kdc")
-            .args(["-n", "-r", REALM, "-P", pid.to_str().unwrap()])
+        // A test that is killed must not leave it behind.
+        let mut child = command(folder, "setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "krb5kdc",
+                "-n",
+                "-r",
+                REALM,
+                "-P",
+                pid.to_str().unwrap(),
+            ])
             .stderr(Stdio::piped())
             .spawn()
             .expect("cannot run krb5kdc (install krb5-kdc)");

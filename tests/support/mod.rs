@@ -1,5 +1,8 @@
 //! What the tests share: the built libraries, C programs, and a cluster to talk to.
 
+pub mod tree;
+
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -7,8 +10,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The folder of the workspace.
 pub fn root() -> &'static Path {
@@ -139,20 +142,19 @@ pub fn include() -> PathBuf {
 /// Compiles `source` (relative to the workspace) against the engine's headers and links it with
 /// the stock library; which library it gets is decided when it runs.
 pub fn compile(source: &str) -> PathBuf {
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    // Each test program has a folder of its own: they may run side by side.
+    let folder = scratch().join("programs").join(own_name());
     let source = root().join(source);
-    let programs = scratch().join("programs");
-    fs::create_dir_all(&programs).unwrap();
-    let program = unique(&programs, source.file_stem().unwrap().to_str().unwrap());
+    let program = folder.join(source.file_stem().unwrap());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if compiled.contains(&program) {
+        return program;
+    }
+    fs::create_dir_all(&folder).unwrap();
     run(tool("cc")
-        .args([
-            "-std=gnu11",
-            "-O2",
-            "-g",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pthread",
-        ])
+        .args(["-std=gnu11", "-O2", "-g", "-pthread"])
+        .args(["-Wall", "-Wextra", "-Werror"])
         // As for a system header: rdkafka.h has a warning of its own under -Wextra.
         .arg("-isystem")
         .arg(include())
@@ -162,7 +164,14 @@ pub fn compile(source: &str) -> PathBuf {
         .arg("-L")
         .arg(Library::Stock.folder())
         .arg("-lrdkafka"));
+    compiled.insert(program.clone());
     program
+}
+
+/// The name of this test program.
+fn own_name() -> String {
+    let program = env::current_exe().unwrap();
+    program.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
 /// A command in an environment without cargo's settings for the linker and the loader, and

@@ -2,6 +2,7 @@
 //! of the test. The machine is not changed.
 
 use crate::support::{Library, scratch, unique};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -38,9 +39,21 @@ exec "$@" 2>&1
 const PROGRAM: &str = "/tmp/run/program";
 const LIBRARIES: &str = "/tmp/run";
 
+/// Writes down each file that the program and its children name to the kernel.
+const TRACER: &[&str] = &[
+    "strace",
+    "-f",
+    "-qq",
+    "-e",
+    "trace=%file",
+    "-o",
+    "/tmp/trace",
+];
+
 /// A folder with an `etc` and a `tmp`.
 pub struct System {
     folder: PathBuf,
+    traced: bool,
 }
 
 impl System {
@@ -59,7 +72,26 @@ impl System {
                 symlink(Path::new(".machine").join(&name), etc.join(&name)).unwrap();
             }
         }
-        Self { folder }
+        Self {
+            folder,
+            traced: false,
+        }
+    }
+
+    /// The same with a trace of the program.
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
+    /// The paths that the program has named, after it has ended.
+    pub fn named_paths(&self) -> BTreeSet<PathBuf> {
+        let trace = fs::read_to_string(self.tmp().join("trace")).unwrap();
+        trace
+            .lines()
+            .filter_map(|line| line.split('"').nth(1))
+            .map(PathBuf::from)
+            .collect()
     }
 
     /// What the program sees as `/etc`.
@@ -72,9 +104,13 @@ impl System {
         self.folder.join("tmp")
     }
 
+    /// Where the test finds a file that the program calls `path`.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        self.folder.join(path.trim_start_matches('/'))
+    }
+
     /// The program in this system, with ours or, for `None`, with the machine's own librdkafka.
-    /// `tracer` runs the program where it is not empty.
-    pub fn command(&self, tracer: &[&str], program: &Path, library: Option<Library>) -> Command {
+    pub fn command(&self, program: &Path, library: Option<Library>) -> Command {
         let run = self.tmp().join("run");
         share(program, &run.join("program"));
         if let Some(library) = library {
@@ -96,7 +132,11 @@ impl System {
         command
             .args(namespace().unwrap())
             .args(["sh", "-c", MOUNT, "sh"]);
-        command.arg(&self.folder).args(tracer).arg(PROGRAM);
+        command.arg(&self.folder);
+        if self.traced {
+            command.args(TRACER);
+        }
+        command.arg(PROGRAM);
         command
     }
 }

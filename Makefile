@@ -1,0 +1,84 @@
+# `make` lists what there is to do. Cargo builds; the Makefile names the steps around it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+# Packages of the tests' programs are asked for by name, only where one is missing.
+PACKAGES := gcc g++ make cmake pkg-config python3 python3-venv perl binutils git valgrind \
+            strace util-linux openssl curl kcat librdkafka-dev librdkafka1 librdkafka++1 \
+            krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit
+CBINDGEN := 0.29.4
+SCHEMATHESIS := 4.32.5
+TOOLS := .test-tools
+XTASK := cargo run --release --quiet --package xtask --
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+
+setup: ## install the system's packages that the build and the tests need
+	@missing=(); \
+	for package in $(PACKAGES); do \
+	  status=$$(dpkg-query -W -f='$${Status}' "$$package" 2>/dev/null || true); \
+	  [[ $$status == 'install ok installed' ]] || missing+=("$$package"); \
+	done; \
+	if (( $${#missing[@]} )); then \
+	  as_root=(); (( EUID == 0 )) || as_root=(sudo); \
+	  "$${as_root[@]}" apt-get update; \
+	  "$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --no-install-recommends "$${missing[@]}"; \
+	fi
+
+build: setup ## build the library, the service and the tools
+	cargo build --release --workspace
+
+demo: dist ## show the main job: one producer, stock and tuned, side by side
+	@cargo run --release --quiet --package superstream-demo
+
+# The matrix comes after the tests: they build a program that it reads.
+test: build ## check everything: format, lints, tests, MATRIX.md, the header
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- --deny warnings
+	cargo test --release --workspace
+	$(XTASK) matrix --check
+	$(MAKE) --no-print-directory check-header check-api
+
+bench: dist ## measure what Superstream costs and saves, against its bounds
+	cargo bench --bench cost
+	cargo run --release --quiet --package superstream-demo -- --check
+
+proof: build ## the long versions of the tests that `make test` runs in small
+	SUPERSTREAM_PROOF=1 cargo test --release --workspace
+	$(MAKE) --no-print-directory check-api API_SECONDS=300
+
+check-header: $(TOOLS)/bin/cbindgen
+	$(TOOLS)/bin/cbindgen --quiet --config cbindgen.toml --output $(TOOLS)/superstream.h src/entry.rs
+	diff -u include/superstream.h $(TOOLS)/superstream.h
+
+# The service against its own API description, with requests that nobody would think of.
+API_SECONDS ?= 20
+check-api: $(TOOLS)/python/bin/st
+	crates/service/tests/schemathesis.sh target/release/superstream-service $< $(API_SECONDS)
+
+$(TOOLS)/python/bin/st:
+	python3 -m venv $(TOOLS)/python
+	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+
+$(TOOLS)/bin/cbindgen:
+	cargo install --quiet --locked --root $(TOOLS) --version $(CBINDGEN) cbindgen
+
+matrix: build ## write MATRIX.md (run the tests first)
+	$(XTASK) matrix
+
+dist: build ## fill dist/ with what an installation consists of
+	$(XTASK) dist
+
+install: build ## install below PREFIX (/usr/local); DESTDIR is heeded
+	$(XTASK) dist --prefix "$(DESTDIR)$(PREFIX)"
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf dist $(TOOLS)
+
+.PHONY: help setup build demo test bench proof check-header check-api matrix dist install clean

@@ -1,0 +1,187 @@
+/* Creates producers with two libraries, round by round, and exchanges the same messages with a
+ * service by itself. Each round prints how many nanoseconds each took: the creation with the
+ * first library, the creation with the second, the exchange. The last line is what the first
+ * library says of its last producer, or {}.
+ *
+ * The bytes of the request are read from stdin. Without a port there is no exchange.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <librdkafka/rdkafka.h>
+
+#define MAX_MESSAGE (256 * 1024)
+
+struct library {
+        rd_kafka_conf_t *(*conf_new)(void);
+        rd_kafka_conf_res_t (*conf_set)(rd_kafka_conf_t *, const char *, const char *, char *,
+                                        size_t);
+        rd_kafka_t *(*new)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t);
+        void (*destroy)(rd_kafka_t *);
+        char *(*status)(const rd_kafka_t *); /* NULL where there is none. */
+};
+
+static int service = -1;
+static char request[MAX_MESSAGE], answer[MAX_MESSAGE];
+static size_t request_size;
+
+static void fail(const char *what) {
+        perror(what);
+        exit(1);
+}
+
+static int64_t now(void) {
+        struct timespec at;
+
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
+}
+
+static void *function(void *handle, const char *name, int needed) {
+        void *found = dlsym(handle, name);
+
+        if (!found && needed) {
+                fprintf(stderr, "create: %s\n", dlerror());
+                exit(1);
+        }
+        return found;
+}
+
+static struct library open_library(const char *path) {
+        struct library library;
+        void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+        if (!handle) {
+                fprintf(stderr, "create: %s\n", dlerror());
+                exit(1);
+        }
+        *(void **)&library.conf_new = function(handle, "rd_kafka_conf_new", 1);
+        *(void **)&library.conf_set = function(handle, "rd_kafka_conf_set", 1);
+        *(void **)&library.new = function(handle, "rd_kafka_new", 1);
+        *(void **)&library.destroy = function(handle, "rd_kafka_destroy", 1);
+        *(void **)&library.status = function(handle, "superstream_status", 0);
+        return library;
+}
+
+/* One producer with `library`, created and destroyed; what its creation took. With `print` its
+ * status is printed meanwhile. */
+static int64_t create(const struct library *library, int print) {
+        rd_kafka_conf_t *conf = library->conf_new();
+        char errstr[512];
+        char *status;
+        rd_kafka_t *rk;
+        int64_t took;
+
+        library->conf_set(conf, "bootstrap.servers", "127.0.0.1:1", errstr, sizeof(errstr));
+        library->conf_set(conf, "log_level", "0", errstr, sizeof(errstr));
+        took = now();
+        rk = library->new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
+        took = now() - took;
+        if (!rk) {
+                fprintf(stderr, "create: %s\n", errstr);
+                exit(1);
+        }
+        if (print) {
+                status = library->status ? library->status(rk) : NULL;
+                puts(status ? status : "{}");
+        }
+        library->destroy(rk);
+        return took;
+}
+
+static void connect_to(int port) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+        int on = 1;
+
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        service = socket(AF_INET, SOCK_STREAM, 0);
+        if (service < 0 ||
+            connect(service, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+            setsockopt(service, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+                fail("create: connect");
+}
+
+/* The head of the answer ends with an empty line, and its last header is the body's length. */
+static int is_complete(size_t size) {
+        char *end = memmem(answer, size, "\r\n\r\n", 4);
+        char *length;
+
+        if (!end)
+                return 0;
+        answer[size] = '\0';
+        length = strcasestr(answer, "content-length:");
+        if (!length || length > end) {
+                fprintf(stderr, "create: an answer without a length\n");
+                exit(1);
+        }
+        return size >= (size_t)(end + 4 - answer) + strtoul(length + 15, NULL, 10);
+}
+
+/* Sends the request and reads the answer; what that took. The first one connects too. */
+static int64_t exchange(int port) {
+        size_t size = 0, sent = 0;
+        ssize_t some;
+        int64_t took = now();
+
+        if (service < 0)
+                connect_to(port);
+        while (sent < request_size) {
+                some = write(service, request + sent, request_size - sent);
+                if (some <= 0)
+                        fail("create: write");
+                sent += some;
+        }
+        while (!is_complete(size)) {
+                some = read(service, answer + size, sizeof(answer) - 1 - size);
+                if (some <= 0)
+                        fail("create: read");
+                size += some;
+        }
+        return now() - took;
+}
+
+int main(int argc, char **argv) {
+        struct library first, second;
+        int64_t with, without, bare;
+        int rounds, pause_us, port, round;
+
+        if (argc != 5 && argc != 6) {
+                fprintf(stderr, "usage: create LIBRARY LIBRARY ROUNDS PAUSE_US [PORT]\n");
+                return 2;
+        }
+        first = open_library(argv[1]);
+        second = open_library(argv[2]);
+        rounds = atoi(argv[3]);
+        pause_us = atoi(argv[4]);
+        port = argc == 6 ? atoi(argv[5]) : 0;
+        request_size = fread(request, 1, sizeof(request), stdin);
+
+        for (round = 0; round < rounds; round++) {
+                /* Each takes its turn to go first: the later one may find warmer caches. */
+                if (round % 2) {
+                        without = create(&second, 0);
+                        with = create(&first, 0);
+                } else {
+                        with = create(&first, 0);
+                        without = create(&second, 0);
+                }
+                /* What the library tells the service afterwards is not part of a creation, and
+                 * must not be in the way of the next one. */
+                usleep(pause_us);
+                bare = port ? exchange(port) : 0;
+                printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", with, without, bare);
+        }
+        create(&first, 1);
+        return 0;
+}

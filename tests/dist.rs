@@ -1,0 +1,212 @@
+//! The installed tree itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use support::tree::{library, tree};
+use support::{built, compile, root, run, scratch, tool, unique};
+
+#[test]
+fn the_tree_is_complete() {
+    for file in [
+        "lib/librdkafka.so.1",
+        "lib/librdkafka.so",
+        "lib/pkgconfig/rdkafka.pc",
+        "lib/cmake/RdKafka/RdKafkaConfig.cmake",
+        "include/librdkafka/rdkafka.h",
+        "include/librdkafka/rdkafka_mock.h",
+        "bin/superstream-service",
+    ] {
+        assert!(tree().join(file).exists(), "{file} is missing");
+    }
+    let link = fs::read_link(library().join("librdkafka.so")).unwrap();
+    assert_eq!(link, Path::new("librdkafka.so.1"));
+}
+
+#[test]
+fn the_loader_cache_takes_the_library_under_its_soname() {
+    let cache = unique(scratch(), "ld.so.cache");
+    let configuration = unique(scratch(), "ld.so.conf");
+    fs::write(&configuration, format!("{}\n", library().display())).unwrap();
+    run(tool("/sbin/ldconfig")
+        .arg("-N")
+        .arg("-X")
+        .arg("-f")
+        .arg(&configuration));
+    run(tool("/sbin/ldconfig")
+        .arg("-X")
+        .arg("-C")
+        .arg(&cache)
+        .arg("-f")
+        .arg(&configuration));
+    let listed = run(tool("/sbin/ldconfig").arg("-p").arg("-C").arg(&cache));
+    let ours = library().join("librdkafka.so.1");
+    assert!(
+        listed.contains(&format!("=> {}", ours.display())),
+        "{listed}"
+    );
+    fs::remove_file(cache).unwrap();
+    fs::remove_file(configuration).unwrap();
+}
+
+/// A folder of the build machine is nobody's elsewhere: what is looked for there is whatever
+/// somebody puts there.
+#[test]
+fn no_folder_of_the_build_machine_is_left() {
+    let strings = run(tool("strings")
+        .arg("-a")
+        .arg(library().join("librdkafka.so.1")));
+    let target = built().parent().unwrap().to_owned();
+    for text in strings
+        .lines()
+        .filter(|text| text.contains(target.to_str().unwrap()))
+    {
+        assert!(text.contains(".rs") || text.ends_with(".c"), "{text}");
+    }
+    for place in ["/etc/krb5.conf", "/etc/gss/mech"] {
+        assert!(
+            strings.lines().any(|text| text == place),
+            "{place} is missing"
+        );
+    }
+}
+
+/// The same at work: what the library really opens when it authenticates by Kerberos.
+#[test]
+fn kerberos_looks_where_the_system_has_its_files() {
+    let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = broker.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for connection in broker.incoming() {
+            // The client hangs up as it likes: that is no failure of the test.
+            let _ = offer_gssapi(connection.unwrap());
+        }
+    });
+
+    let trace = unique(scratch(), "paths");
+    let producer = compile("examples/c/producer.c");
+    let mut command = tool("strace");
+    command
+        .args(["-f", "-qq", "-e", "trace=file", "-o"])
+        .arg(&trace);
+    command
+        .arg("-E")
+        .arg(format!("LD_LIBRARY_PATH={}", library().display()));
+    command
+        .arg(producer)
+        .args(["-b", &address, "-t", "orders", "-n", "1"]);
+    for setting in [
+        "security.protocol=SASL_PLAINTEXT",
+        "sasl.mechanism=GSSAPI",
+        "sasl.kerberos.kinit.cmd=true",
+        "message.timeout.ms=2000",
+    ] {
+        command.args(["-X", setting]);
+    }
+    // Nobody has a ticket here: the record is not delivered.
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+
+    let calls = fs::read_to_string(&trace).unwrap();
+    for place in [
+        "\"/etc/gss/mech\"",
+        "\"/etc/krb5.conf\"",
+        "\"/etc/krb5/user/",
+    ] {
+        assert!(
+            calls.contains(place),
+            "{place} was not looked for, see {}",
+            trace.display()
+        );
+    }
+    let strange: Vec<_> = calls
+        .lines()
+        .filter(|call| call.contains("/out/install"))
+        .collect();
+    assert_eq!(strange, [""; 0]);
+    fs::remove_file(trace).unwrap();
+}
+
+/// A broker that gets as far as to offer GSSAPI: it answers ApiVersions (18) and SaslHandshake
+/// (17), both in version 0.
+fn offer_gssapi(mut client: TcpStream) -> std::io::Result<()> {
+    const UNSUPPORTED_VERSION: i16 = 35;
+    loop {
+        let mut size = [0; 4];
+        client.read_exact(&mut size)?;
+        let mut request = vec![0; u32::from_be_bytes(size) as usize];
+        client.read_exact(&mut request)?;
+        let (key, version) = (request[1], request[3]);
+        let error = if version == 0 { 0 } else { UNSUPPORTED_VERSION };
+
+        // First what pairs the answer with the request.
+        let mut answer = request[4..8].to_vec();
+        answer.extend(error.to_be_bytes());
+        if key == 18 {
+            // Two APIs: their keys, and their lowest and highest versions.
+            answer.extend(2_i32.to_be_bytes());
+            for number in [17_i16, 0, 0, 18, 0, 0] {
+                answer.extend(number.to_be_bytes());
+            }
+        } else {
+            answer.extend(1_i32.to_be_bytes());
+            answer.extend(6_i16.to_be_bytes());
+            answer.extend(b"GSSAPI");
+        }
+        client.write_all(&(answer.len() as u32).to_be_bytes())?;
+        client.write_all(&answer)?;
+    }
+}
+
+#[test]
+fn cmake_installs_the_same_tree() {
+    let build = unique(scratch(), "cmake-build");
+    let prefix = unique(scratch(), "cmake-prefix");
+    run(tool("cmake").arg("-S").arg(root()).arg("-B").arg(&build));
+    run(tool("cmake")
+        .arg("--install")
+        .arg(&build)
+        .arg("--prefix")
+        .arg(&prefix));
+    let (installed, expected) = (files(&prefix), files(tree()));
+    assert!(
+        installed.keys().eq(expected.keys()),
+        "{:?}",
+        installed.keys()
+    );
+    for (name, contents) in installed {
+        // Not assert_eq!: a library is no message.
+        assert!(contents == expected[&name], "{name} differs");
+    }
+    fs::remove_dir_all(build).unwrap();
+    fs::remove_dir_all(prefix).unwrap();
+}
+
+/// The names and contents of all files below `folder`.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path
+                    .strip_prefix(folder)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
