@@ -23,17 +23,17 @@ use support::{Library, compile, include, root, run, scratch, tool, unique, with_
 const HELP: &str = "\
 Measures what the drop-in costs over the stock engine.
 
-Usage: cargo bench --bench cost [-- [OPTIONS] [FIGURE...]]
+Usage: cargo bench --workspace --bench cost -- [OPTIONS] [FIGURE...]
 
 Figures (all of them where none is named):
-  record-off     instructions per record, without SUPERSTREAM_HOST     at most 1 % over stock
-  open           time to open the library                              at most 5 % over stock
-  threads        threads after one producer, without SUPERSTREAM_HOST  as many as stock
-  memory         resident memory then                                  at most 1 MiB over stock
-  create         creating a client, beyond stock and the service's answer    at most 1 ms
-  create-first   the same for the first client of a process            no bound
-  record-active  instructions per record, with an advice that is empty at most 1 % over stock
-  create-down    creating a client while the service is down, beyond stock   no bound
+  record-off     instructions per record, without SUPERSTREAM_HOST: at most 1 % over stock
+  open           time to open the library: at most 5 % over stock
+  threads        threads after one producer, without SUPERSTREAM_HOST: as many as stock
+  memory         resident memory then: at most 1 MiB over stock
+  create         creating a client, beyond stock and the service's answer: at most 1 ms
+  create-first   the same for the first client of a process: no bound
+  record-active  instructions per record, with an advice that is empty: at most 1 % over stock
+  create-down    creating a client while the service is down, beyond stock: no bound
 
 Options:
   --json   print a JSON document instead of lines
@@ -42,11 +42,11 @@ Options:
 The exit code is 1 if a bound is exceeded. Needs valgrind.
 ";
 
-/// How the pages of a file lie in memory differs from copy to copy and is worth some percent,
-/// so each library is measured in several.
-const COPIES: usize = 4;
-const OPENINGS: usize = 60;
-const IDLE_RUNS: usize = 2;
+/// How the pages of a file lie in memory differs from copy to copy and is worth a percent, so
+/// each library is measured in several.
+const COPIES: usize = 8;
+/// Of each copy.
+const OPENINGS: usize = 40;
 const RECORDS: u32 = 20_000;
 const COUNTS: usize = 3;
 const CREATIONS: usize = 200;
@@ -317,7 +317,7 @@ fn open(copies: &Copies) -> Figure {
 
 fn threads(copies: &Copies) -> Figure {
     let program = compile("benches/c/idle.c");
-    let [drop_in, stock] = LIBRARIES.map(|library| median(idle(copies, library, &program, 0)));
+    let [drop_in, stock] = LIBRARIES.map(|library| idle(copies, library, &program)[0]);
     Figure {
         name: "threads",
         cost: (drop_in - stock).abs(),
@@ -329,9 +329,10 @@ fn threads(copies: &Copies) -> Figure {
 
 fn memory(copies: &Copies) -> Figure {
     let program = compile("benches/c/idle.c");
-    let [drop_in, stock] = LIBRARIES.map(|library| median(idle(copies, library, &program, 1)));
-    let [drop_in_own, stock_own] =
-        LIBRARIES.map(|library| median(idle(copies, library, &program, 2)));
+    let [
+        [_, drop_in, drop_in_without_files],
+        [_, stock, stock_without_files],
+    ] = LIBRARIES.map(|library| idle(copies, library, &program));
     Figure {
         name: "memory",
         cost: (drop_in - stock) / 1024.0,
@@ -340,20 +341,21 @@ fn memory(copies: &Copies) -> Figure {
         details: json!({
             "drop_in_kib": drop_in,
             "stock_kib": stock,
-            "drop_in_kib_without_files": drop_in_own,
-            "stock_kib_without_files": stock_own,
+            "drop_in_kib_without_files": drop_in_without_files,
+            "stock_kib_without_files": stock_without_files,
         }),
     }
 }
 
-/// One of the columns that idle.c prints, from several runs.
-fn idle(copies: &Copies, library: Library, program: &Path, column: usize) -> Vec<f64> {
-    let runs = (0..IDLE_RUNS).flat_map(|_| 0..COPIES);
-    runs.map(|copy| {
-        let mut command = with_library_in(&copies.folder(library, copy), program);
-        numbers(&run(&mut command))[column]
-    })
-    .collect()
+/// What idle.c prints: of each column the median over the copies.
+fn idle(copies: &Copies, library: Library, program: &Path) -> [f64; 3] {
+    let rows: Vec<Vec<f64>> = (0..COPIES)
+        .map(|copy| {
+            let mut command = with_library_in(&copies.folder(library, copy), program);
+            numbers(&run(&mut command))
+        })
+        .collect();
+    [0, 1, 2].map(|column| median(rows.iter().map(|row| row[column]).collect()))
 }
 
 fn create(copies: &Copies) -> Figure {

@@ -13,7 +13,7 @@ mod driver;
 mod fault_service;
 mod support;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -270,6 +270,25 @@ fn a_body_that_says_it_is_compressed() {
         raw(stream, &[head.as_bytes(), &[0x1f, 0x8b, 8, 0]].concat())
     });
     down(&service.url(), &[], "");
+}
+
+/// Answers that only announce the real one.
+#[test]
+fn an_answer_that_is_always_about_to_come() {
+    let service = always(|_, stream| pour(stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX));
+    down(&service.url(), &[], "");
+}
+
+/// As much advice as fits: each key is refused, and what is kept of it is bounded.
+#[test]
+fn advice_of_thousands_of_keys() {
+    let keys: serde_json::Map<String, Value> = (0..9000)
+        .map(|number| (format!("some.key.{number}"), json!(number)))
+        .collect();
+    let body = json!({"client_hash": "a", "start": true, "optimized_configuration": keys});
+    let status = answered_with(body.to_string());
+    assert_eq!(status["service"]["state"], "up");
+    assert_eq!(status["refusals"].as_array().unwrap().len(), 65);
 }
 
 fn pour(stream: &mut dyn Stream, piece: &[u8], times: usize) -> io::Result<Then> {

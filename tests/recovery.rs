@@ -12,7 +12,7 @@ mod support;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use driver::Driver;
 use fault_service::{FaultService, Gate, Request, Then, advise, silence};
@@ -139,6 +139,9 @@ fn many_clients_while_the_service_is_away() {
     driver.end_quietly();
 }
 
+/// Far below the 10 s after which the library itself would give up on the service.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
 /// The process ends with a request under way: nothing waits for the answer.
 #[test]
 fn an_exit_while_a_request_is_under_way() {
@@ -147,8 +150,13 @@ fn an_exit_while_a_request_is_under_way() {
         let mut driver = start(&service);
         driver.create("producer");
         service.wait_for("the registration", Request::registers);
+        let begin = Instant::now();
         driver.begin(command);
         driver.end_quietly();
+        assert!(
+            begin.elapsed() < PROMPTLY,
+            "{command} waited for the service"
+        );
     }
 }
 
@@ -158,8 +166,10 @@ fn a_destroy_while_a_request_is_under_way() {
     let service = FaultService::start(|_, _| silence());
     let mut driver = start(&service);
     driver.create("producer");
+    let begin = Instant::now();
     driver.expect("destroy 0", "destroyed");
     driver.end_quietly();
+    assert!(begin.elapsed() < PROMPTLY, "the end waited for the service");
 }
 
 /// The service lives in the application's own process, behind a lock that the caller of

@@ -130,7 +130,6 @@ fn a_broker_is_verified_against_each_layout_of_the_ca_store() {
 
 /// As Debian's build does: it reads the bundle always.
 #[test]
-#[ignore = "until the drop-in reads the bundle beside hashed names too"]
 fn a_bundle_counts_beside_hashed_names() {
     if available() {
         trusts_by(Some(Library::DropIn), bundle_beside_names);
@@ -364,7 +363,6 @@ fn kinit_finds_the_systems_default_keytab() {
 
 /// Without any `kinit`: the library takes a ticket by itself.
 #[test]
-#[ignore = "until the paths of the build are replaced in the product"]
 fn kerberos_finds_the_systems_default_client_keytab() {
     if available() {
         gets_a_ticket(Some(Library::DropIn), CLIENT_KEYTAB, "true");
@@ -447,7 +445,6 @@ fn oidc_looks_for_nothing_where_the_library_was_built() {
 }
 
 #[test]
-#[ignore = "until the paths of the build are replaced in the product"]
 fn kerberos_looks_for_nothing_where_the_library_was_built() {
     if available() {
         let kdc = Kdc::start();

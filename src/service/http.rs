@@ -4,7 +4,6 @@
 //! are not followed, certificates are checked against the system's trust store, and the token
 //! goes to the configured address alone, through no proxy.
 
-use std::io::ErrorKind;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,7 +210,7 @@ impl Resolver for OnThisThread {
             resolved.push(found);
         }
         if resolved.is_empty() {
-            return Err(ErrorKind::NotFound.into()).map_err(ureq::Error::Io);
+            return Err(ureq::Error::HostNotFound);
         }
         Ok(resolved)
     }

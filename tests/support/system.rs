@@ -114,7 +114,12 @@ impl System {
         let run = self.tmp().join("run");
         share(program, &run.join("program"));
         if let Some(library) = library {
-            let file = fs::canonicalize(library.folder().join("librdkafka.so.1")).unwrap();
+            // Ours as it is installed: what it looks for is settled when it is packaged.
+            let folder = match library {
+                Library::DropIn => crate::support::tree::library(),
+                Library::Stock => library.folder(),
+            };
+            let file = fs::canonicalize(folder.join("librdkafka.so.1")).unwrap();
             share(&file, &run.join("librdkafka.so.1"));
         }
         let mut command = crate::support::with_library_in(Path::new(LIBRARIES), "unshare");

@@ -1,15 +1,16 @@
 //! An installed tree for the tests.
 
-use super::{built, cargo, own_name, run, scratch, tool};
+use super::{Library, built, cargo, own_name, run, scratch, tool};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// An installed tree, moved after it was made: nothing in it may name its folder.
+/// An installed tree with the library of this test run and the service that was built last,
+/// moved after it was made: nothing in it may name its folder.
 pub fn tree() -> &'static Path {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     TREE.get_or_init(|| {
-        cargo(&["build", "--quiet", "--workspace"]);
+        cargo(&["build", "--quiet", "--package", "xtask"]);
         // Each test program has its own: they may run side by side.
         let name = own_name();
         let made = scratch().join(format!("tree-made-{name}"));
@@ -21,6 +22,8 @@ pub fn tree() -> &'static Path {
         }
         run(tool(built().join("xtask"))
             .arg("dist")
+            .arg("--library")
+            .arg(Library::DropIn.file())
             .arg("--prefix")
             .arg(&made));
         fs::rename(&made, &moved).unwrap();

@@ -30,14 +30,13 @@ Requires: rdkafka
 Cflags: -I${includedir}
 ";
 
-/// Fills `prefix` from `built`, the folder with cargo's products.
-pub fn fill(built: &Path, prefix: &Path) -> Result<(), Failure> {
+/// Fills `prefix` from `built`, the folder with cargo's products, and the drop-in `library`.
+pub fn fill(built: &Path, library: &Path, prefix: &Path) -> Result<(), Failure> {
     let headers = built.join("engine");
     let engine = engine_version(&fs::read_to_string(headers.join("rdkafka.h"))?)?;
     let own = env!("CARGO_PKG_VERSION");
 
-    let library = prefix.join("lib/librdkafka.so.1");
-    product(&built.join("libsuperstream.so"), built, &library, 0o644)?;
+    product(library, built, &prefix.join("lib/librdkafka.so.1"), 0o644)?;
     link("librdkafka.so.1", &prefix.join("lib/librdkafka.so"))?;
     let service = built.join("superstream-service");
     product(

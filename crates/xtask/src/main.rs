@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
-usage: xtask dist [--profile NAME] [--prefix DIR]   fill DIR (dist) from what cargo built
-       xtask matrix [--check]                       write or check MATRIX.md";
+usage: xtask dist [--profile NAME] [--prefix DIR] [--library FILE]
+           fill DIR (dist) from what cargo built
+       xtask matrix [--check]
+           write or check MATRIX.md";
 
 /// Any failure, as text for the person who called.
 type Failure = Box<dyn Error>;
@@ -29,12 +31,14 @@ fn main() -> ExitCode {
 fn chore(mut arguments: Vec<String>) -> Result<(), Failure> {
     let profile = option(&mut arguments, "--profile")?;
     let prefix = option(&mut arguments, "--prefix")?;
+    let library = option(&mut arguments, "--library")?;
     let built = built(profile.as_deref())?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["dist"] => {
             let prefix = prefix.map_or_else(|| root().join("dist"), PathBuf::from);
-            dist::fill(&built, &prefix)
+            let library = library.map_or_else(|| built.join("libsuperstream.so"), PathBuf::from);
+            dist::fill(&built, &library, &prefix)
         }
         ["matrix"] => matrix::write(&built),
         ["matrix", "--check"] => matrix::check(&built),
