@@ -9,8 +9,9 @@ mod fault_service;
 mod support;
 
 use std::net::TcpListener;
+use std::time::Instant;
 
-use driver::Driver;
+use driver::{Driver, PATIENCE};
 use fault_service::{FaultService, Request, reply};
 use serde_json::{Value, json};
 use support::Library;
@@ -209,6 +210,21 @@ fn disabled_means_plain_librdkafka() {
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
+/// The engine's main thread starts a consumer's last thread after `rd_kafka_new` has returned,
+/// so the list is asked for until it is complete.
+#[track_caller]
+fn wait_for_threads(driver: &mut Driver, expected: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let threads = driver.say("threads");
+        if threads == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{threads} instead of {expected}");
+        std::thread::yield_now();
+    }
+}
+
 /// Nothing of ours: no thread, no descriptor, no word.
 #[test]
 fn without_a_host_it_is_plain_librdkafka() {
@@ -219,16 +235,23 @@ fn without_a_host_it_is_plain_librdkafka() {
     ];
     let about = |library, environment: &[(&str, &str)]| {
         let mut driver = Driver::start(library, environment);
-        let mut seen = vec![driver.say("threads"), driver.say("descriptors")];
-        for kind in ["producer", "consumer"] {
+        wait_for_threads(&mut driver, "driver");
+        let mut seen = vec![driver.say("descriptors")];
+        for (kind, threads) in [
+            ("producer", "driver,rdk:broker-1,rdk:main"),
+            (
+                "consumer",
+                "driver,rdk:broker-1,rdk:broker-1,rdk:main,rdk:main",
+            ),
+        ] {
             seen.push(driver.say(&format!("new {kind}")));
-            seen.push(driver.say("threads"));
+            wait_for_threads(&mut driver, threads);
             seen.push(driver.say("descriptors"));
             seen.push(driver.say("logs"));
         }
         driver.expect("destroy 0", "destroyed");
         driver.expect("destroy 1", "destroyed");
-        seen.push(driver.say("threads"));
+        wait_for_threads(&mut driver, "driver");
         seen.push(driver.say("descriptors"));
         driver.end_quietly();
         seen
@@ -266,19 +289,22 @@ fn observe_mode_of_the_environment() {
     observes(&seen, &service);
 }
 
+/// A mode that nobody knows does not mean "change everything".
 #[test]
 fn observe_mode_of_the_service() {
-    let service = FaultService::start(|_, stream| {
-        let answer = json!({"client_hash": "client-0", "start": true, "mode": "observe",
-                            "optimized_configuration": advice()});
-        reply(stream, "200 OK", &answer.to_string())
-    });
-    // `active` is what holds without a word; it does not overrule the service.
-    let seen = producer(&[
-        ("SUPERSTREAM_HOST", &service.url()),
-        ("SUPERSTREAM_MODE", "active"),
-    ]);
-    observes(&seen, &service);
+    for mode in ["observe", "aggressive"] {
+        let service = FaultService::start(move |_, stream| {
+            let answer = json!({"client_hash": "client-0", "start": true, "mode": mode,
+                                "optimized_configuration": advice()});
+            reply(stream, "200 OK", &answer.to_string())
+        });
+        // `active` is what holds without a word; it does not overrule the service.
+        let seen = producer(&[
+            ("SUPERSTREAM_HOST", &service.url()),
+            ("SUPERSTREAM_MODE", "active"),
+        ]);
+        observes(&seen, &service);
+    }
 }
 
 #[test]

@@ -281,8 +281,8 @@ fn an_answer_that_is_always_about_to_come() {
 
 /// As much advice as fits: each key is refused, and what is kept of it is bounded.
 #[test]
-fn advice_of_thousands_of_keys() {
-    let keys: serde_json::Map<String, Value> = (0..9000)
+fn advice_of_a_thousand_keys() {
+    let keys: serde_json::Map<String, Value> = (0..1000)
         .map(|number| (format!("some.key.{number}"), json!(number)))
         .collect();
     let body = json!({"client_hash": "a", "start": true, "optimized_configuration": keys});
@@ -308,13 +308,17 @@ fn an_answer_that_is_not_json() {
 
 #[test]
 fn json_that_is_too_deep() {
-    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    // As deep as what is read of an answer allows.
+    let deep = "[".repeat(15_000) + &"]".repeat(15_000);
     not_understood(&deep);
     for key in ["optimized_configuration", "client_hash", "unknown"] {
         not_understood(&format!(
             "{{\"client_hash\":\"a\",\"start\":true,\"{key}\":{deep}}}"
         ));
     }
+    let deeper = "[".repeat(100_000);
+    let service = always(move |_, stream| reply(stream, "200 OK", &deeper));
+    down(&service.url(), &[], "");
 }
 
 #[test]
@@ -329,7 +333,6 @@ fn json_of_wrong_types() {
         json!({"client_hash": "a", "start": "yes"}),
         json!({"client_hash": "a", "start": true, "optimized_configuration": 5}),
         json!({"client_hash": "a", "start": true, "optimized_configuration": ["linger.ms"]}),
-        json!({"client_hash": "a", "start": true, "mode": "aggressive"}),
         json!({"client_hash": "a", "start": true, "learning_factor": 1e300}),
     ] {
         not_understood(&body.to_string());
@@ -347,7 +350,7 @@ fn values_of_wrong_types() {
         json!(1e300),
         json!("many"),
         json!("100\u{0}"),
-        json!("x".repeat(100_000)),
+        json!("x".repeat(10_000)),
     ] {
         let status = answered_with(
             json!({

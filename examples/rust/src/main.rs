@@ -26,7 +26,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let values = consume(brokers, topic, count)?;
     println!("consumed {}", values.len());
     let complete = values == (0..count).map(record).collect();
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn record(number: usize) -> String {
@@ -34,8 +38,9 @@ fn record(number: usize) -> String {
 }
 
 fn produce(brokers: &str, topic: &str, count: usize) -> Result<(), KafkaError> {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()?;
     for number in 0..count {
         let (key, value) = (format!("key-{}", number % 100), record(number));
         let mut next = BaseRecord::to(topic).key(&key).payload(&value);
