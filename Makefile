@@ -34,7 +34,7 @@ build: setup ## build the library, the service and the tools
 	cargo build --release --workspace
 
 demo: dist ## show the main job: one producer, stock and tuned, side by side
-	@cargo run --release --quiet --package superstream-demo
+	@target/release/superstream-demo
 
 # The matrix comes after the tests: they build a program that it reads.
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
@@ -45,8 +45,8 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	$(MAKE) --no-print-directory check-header check-api
 
 bench: dist ## measure what Superstream costs and saves, against its bounds
-	cargo bench --bench cost
-	cargo run --release --quiet --package superstream-demo -- --check
+	cargo bench --workspace --bench cost
+	target/release/superstream-demo --check
 
 proof: build ## the long versions of the tests that `make test` runs in small
 	SUPERSTREAM_PROOF=1 cargo test --release --workspace

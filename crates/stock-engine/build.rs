@@ -1,8 +1,8 @@
 //! Links the engine's archive as it is, with the link arguments of the drop-in.
 
-#[path = "../../build/headers.rs"]
+#[path = "../../embed/headers.rs"]
 mod headers;
-#[path = "../../build/link.rs"]
+#[path = "../../embed/link.rs"]
 mod link;
 
 use std::env;
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=../../build/headers.rs");
-    println!("cargo:rerun-if-changed=../../build/link.rs");
+    println!("cargo:rerun-if-changed=../../embed/headers.rs");
+    println!("cargo:rerun-if-changed=../../embed/link.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let engine = PathBuf::from(
         env::var("DEP_RDKAFKA_ROOT")

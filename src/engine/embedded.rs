@@ -1,7 +1,7 @@
 //! The engine that the drop-in carries, and what is mended in it.
 //!
-//! `build/` renames the functions that `entry.rs` defines, and redirects single references of
-//! the engine to the functions of `build/mend.c`:
+//! `embed/` renames the functions that `entry.rs` defines, and redirects single references of
+//! the engine to the functions of `embed/mend.c`:
 //!
 //! - `rd_kafka_new()` that fails after its `on_new` interceptors ran frees interceptor lists
 //!   which it shares with the application's `conf` (`rdkafka.c`, label `fail`; librdkafka issue

@@ -1,6 +1,8 @@
 //! One client as we know it, from its registration to its end.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
+
+use once_cell::sync::OnceCell;
 
 use superstream_protocol::{
     Change, ClientConfigUpdate, ClientKind, Configuration, Mode, Refusal, RegisterClient,
@@ -19,7 +21,7 @@ pub struct Client {
     /// `client.id`.
     pub client_id: String,
     /// The service's answer, once it is there.
-    answer: OnceLock<Result<Registered, String>>,
+    answer: OnceCell<Result<Registered, String>>,
     outcome: Mutex<Outcome>,
 }
 
@@ -54,7 +56,7 @@ impl Client {
             registration,
             kind,
             client_id,
-            answer: OnceLock::new(),
+            answer: OnceCell::new(),
             outcome: Mutex::default(),
         }
     }

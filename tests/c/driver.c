@@ -147,7 +147,7 @@ static void dump(rd_kafka_conf_t *from) {
         const char **array = rd_kafka_conf_dump(from, &count);
 
         for (i = 0; i + 1 < count; i += 2)
-                if (!strstr(array[i], "_cb") && strcmp(array[i], "interceptors"))
+                if (strncmp(array[i + 1], "0x", 2)) /* addresses */
                         printf("%s=%s; ", array[i], array[i + 1]);
         answer("end");
         rd_kafka_conf_dump_free(array, count);

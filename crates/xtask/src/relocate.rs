@@ -6,7 +6,7 @@
 //! string is overwritten with the place that the distribution uses. The new text is shorter and
 //! padded with NULs, as `conda` relocates its packages.
 //!
-//! The link must not let strings share tails (`build/link.rs` sees to that), and none of these
+//! The link must not let strings share tails (`embed/link.rs` sees to that), and none of these
 //! texts is used with `sizeof` but for the size of a buffer (`g_initialize.c`).
 
 use std::path::Path;

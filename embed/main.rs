@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const INTERCEPTED: &[&str] = &["rd_kafka_new", "rd_kafka_topic_new"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=embed");
     if env::var_os("CARGO_FEATURE_EMBEDDED_ENGINE").is_none() {
         return Ok(());
     }
@@ -57,7 +57,7 @@ fn compile_mend(engine: &Path) -> Result<(), Box<dyn Error>> {
     mend.include(engine)
         .include(engine.join("src"))
         .warnings(false)
-        .file("build/mend.c")
+        .file("embed/mend.c")
         .compile("superstream_mend");
     Ok(())
 }
