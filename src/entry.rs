@@ -11,6 +11,7 @@ use crate::engine::ffi::{
 };
 use crate::process;
 use crate::report::status;
+use crate::settings;
 use crate::topic;
 
 /// librdkafka's `rd_kafka_new()`, with advice.
@@ -24,6 +25,10 @@ pub unsafe extern "C" fn rd_kafka_new(
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> *mut rd_kafka_s {
+    if !settings::is_host_set() {
+        // SAFETY: the application keeps the contract of rd_kafka_new.
+        return unsafe { (EMBEDDED.new)(kind, conf, errstr, errstr_size) };
+    }
     let call = NewCall {
         engine: &EMBEDDED,
         kind,

@@ -73,12 +73,19 @@ pub enum Reading {
     },
 }
 
-/// Reads the process's environment. Without `SUPERSTREAM_HOST` this is one look-up and
-/// allocates nothing.
-pub fn read() -> Reading {
-    if std::env::var_os("SUPERSTREAM_HOST").is_none_or(|host| host.is_empty()) {
-        return Reading::Off;
+/// Whether `SUPERSTREAM_HOST` is set and not empty. Takes no lock and no memory: it is all that
+/// a process without Superstream ever runs of ours.
+pub fn is_host_set() -> bool {
+    // SAFETY: a C string. The result is read at once; an application that changes its environment
+    // meanwhile on another thread has the same race with librdkafka and libc.
+    unsafe {
+        let host = libc::getenv(c"SUPERSTREAM_HOST".as_ptr());
+        !host.is_null() && *host != 0
     }
+}
+
+/// Reads the process's environment.
+pub fn read() -> Reading {
     parse(|name| std::env::var_os(name))
 }
 

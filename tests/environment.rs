@@ -40,15 +40,25 @@ fn producer(environment: &[(&str, &str)]) -> Seen {
 
 #[track_caller]
 fn run(library: Library, environment: &[(&str, &str)]) -> Seen {
+    run_until(library, environment, || ())
+}
+
+/// As [`run`]; `before_the_end` may wait for what the service is told about the client's end:
+/// the end of the process waits for nothing.
+#[track_caller]
+fn run_until(
+    library: Library,
+    environment: &[(&str, &str)],
+    before_the_end: impl FnOnce(),
+) -> Seen {
     let mut driver = Driver::start(library, environment);
     driver.create("producer");
-    let (linger, codec) = (
-        driver.get(0, "linger.ms"),
-        driver.get(0, "compression.codec"),
-    );
+    let linger = driver.get(0, "linger.ms");
+    let codec = driver.get(0, "compression.codec");
     let status = driver.status(0);
-    let threads = driver.say("threads");
+    let threads = driver.threads();
     driver.expect("destroy 0", "destroyed");
+    before_the_end();
     let ended = driver.end();
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(ended.stdout, [""; 0]);
@@ -59,6 +69,20 @@ fn run(library: Library, environment: &[(&str, &str)]) -> Seen {
         threads,
         stderr: ended.stderr,
     }
+}
+
+/// A producer of this service, which hears of it from its registration to its end.
+#[track_caller]
+fn producer_of(service: &FaultService, environment: &[(&str, &str)]) -> Seen {
+    let host = service.url();
+    let mut all = vec![
+        ("SUPERSTREAM_HOST", host.as_str()),
+        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
+    ];
+    all.extend_from_slice(environment);
+    run_until(Library::DropIn, &all, || {
+        service.wait_for_goodbye("client-0");
+    })
 }
 
 /// A variable with a bad value beside a good service: the debug log names it and says what
@@ -282,10 +306,7 @@ fn observes(seen: &Seen, service: &FaultService) {
 #[test]
 fn observe_mode_of_the_environment() {
     let service = FaultService::advising(advice());
-    let seen = producer(&[
-        ("SUPERSTREAM_HOST", &service.url()),
-        ("SUPERSTREAM_MODE", "observe"),
-    ]);
+    let seen = producer_of(&service, &[("SUPERSTREAM_MODE", "observe")]);
     observes(&seen, &service);
 }
 
@@ -299,10 +320,7 @@ fn observe_mode_of_the_service() {
             reply(stream, "200 OK", &answer.to_string())
         });
         // `active` is what holds without a word; it does not overrule the service.
-        let seen = producer(&[
-            ("SUPERSTREAM_HOST", &service.url()),
-            ("SUPERSTREAM_MODE", "active"),
-        ]);
+        let seen = producer_of(&service, &[("SUPERSTREAM_MODE", "active")]);
         observes(&seen, &service);
     }
 }
@@ -325,13 +343,12 @@ fn an_application_in_a_hurry_keeps_its_linger() {
 #[test]
 fn the_token_goes_to_the_service_and_nowhere_else() {
     let service = FaultService::advising(advice());
-    let seen = producer(&[
-        ("SUPERSTREAM_HOST", &service.url()),
+    let environment = [
         ("SUPERSTREAM_TOKEN", "the-token"),
         ("SUPERSTREAM_TAGS", r#"{"team":"orders"}"#),
         ("SUPERSTREAM_DEBUG", "true"),
-    ]);
-    service.wait_for_goodbye("client-0");
+    ];
+    let seen = producer_of(&service, &environment);
     for request in service.requests() {
         assert_eq!(request.headers["authorization"], "Bearer the-token");
         assert!(!String::from_utf8_lossy(&request.body).contains("the-token"));
@@ -417,19 +434,17 @@ fn proxies_of_the_environment_are_not_used() {
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// A home folder, a locale, a umask: what else a process may have is not looked at. A timeout of
-/// 0 asks without waiting.
+/// A timeout of 0 asks, and does not wait for the answer.
 #[test]
 fn a_timeout_of_zero_does_not_wait() {
     let service = FaultService::start(|_, _| fault_service::silence());
-    let seen = run(
-        Library::DropIn,
-        &[
-            ("SUPERSTREAM_HOST", &service.url()),
-            ("SUPERSTREAM_RESPONSE_TIMEOUT", "0"),
-        ],
-    );
+    let environment = [
+        ("SUPERSTREAM_HOST", &*service.url()),
+        ("SUPERSTREAM_RESPONSE_TIMEOUT", "0"),
+    ];
+    let seen = run_until(Library::DropIn, &environment, || {
+        service.wait_for("the registration", Request::registers);
+    });
     assert_eq!(seen.linger, "5");
     assert_eq!(seen.stderr, "");
-    service.wait_for("the registration", Request::registers);
 }

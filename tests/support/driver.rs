@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -156,6 +156,21 @@ impl Driver {
     pub fn status(&mut self, client: usize) -> Value {
         let text = self.say(&format!("status {client}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+
+    /// The names of all threads. A thread that has just begun still has the program's name: the
+    /// list is asked for until only the first one has.
+    #[track_caller]
+    pub fn threads(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let threads = self.say("threads");
+            if threads.matches("driver").count() == 1 {
+                return threads;
+            }
+            assert!(Instant::now() < deadline, "unnamed threads: {threads}");
+            thread::yield_now();
+        }
     }
 
     /// Ends the input, waits for the end and collects what is left.
