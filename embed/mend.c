@@ -41,6 +41,12 @@ void superstream_engine_restore_modified(rd_kafka_conf_t *conf, const void *from
         memcpy(&conf->hdr, from, sizeof(conf->hdr));
 }
 
+/* A failed creation leaves in the configuration what the engine derived from it. With the old
+ * values back it is derived anew: the application reads what stock would have left. */
+void superstream_engine_finalize(rd_kafka_conf_t *conf, rd_kafka_type_t type) {
+        (void)rd_kafka_conf_finalize(type, conf);
+}
+
 /* The system's bundle of CA certificates, by distribution: Debian, Red Hat and its kin, SUSE.
  * A distribution's own OpenSSL finds it as `cert.pem` in its folder, which ours does not know. */
 static const char *const ca_bundles[] = {

@@ -1,5 +1,6 @@
 //! Where our code ends and the application's begins: no panic crosses it.
 
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,4 +37,20 @@ fn quiet_panics() {
     if !DONE.swap(true, Ordering::Relaxed) {
         std::panic::set_hook(Box::new(|information| debug!("panic: {information}")));
     }
+}
+
+/// Runs `work` on a thread that cannot be cancelled meanwhile: a cancelled thread unwinds its
+/// stack, and ours holds what must be put back. The cancellation takes place afterwards.
+pub fn uncancelled<T>(work: impl FnOnce() -> T) -> T {
+    const DISABLE: c_int = 1;
+    unsafe extern "C" {
+        fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+    let mut before = 0;
+    // SAFETY: concerns this thread alone; `before` is filled in.
+    unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+    let result = work();
+    // SAFETY: the state that was in force.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+    result
 }

@@ -83,15 +83,23 @@ thread_local! {
 /// # Safety
 /// The contract of `rd_kafka_new`: `conf` is null or a configuration of the engine that nobody
 /// else uses, and `errstr` has room for `errstr_size` bytes.
+#[inline(never)] // So that the entry function has nothing to unwind.
 pub unsafe fn create(call: NewCall) -> *mut rd_kafka_s {
+    // SAFETY: the caller's contract.
+    boundary::uncancelled(|| unsafe { create_uncancelled(&call) })
+}
+
+/// # Safety
+/// As for [`create`].
+unsafe fn create_uncancelled(call: &NewCall) -> *mut rd_kafka_s {
     let before = errno::get();
-    let creation = boundary::catch(|| begin(&call)).flatten();
+    let creation = boundary::catch(|| begin(call)).flatten();
     errno::set(before);
     match creation {
         // SAFETY: the caller's contract.
         None => unsafe { call.forward() },
         // SAFETY: the caller's contract.
-        Some(creation) => unsafe { create_with(&creation, &call) },
+        Some(creation) => unsafe { create_with(&creation, call) },
     }
 }
 
@@ -277,14 +285,19 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     if !handle.is_null() {
         // The engine owns the configuration now.
         std::mem::forget(own);
-        boundary::catch(|| created(creation, handle));
+        boundary::catch(|| created(creation));
         errno::set(after);
         return handle;
     }
     boundary::catch(|| applied.put_back(&conf));
+    if creation.accepted.get() && !applied.old.is_empty() {
+        boundary::catch(|| conf.finalize(call.kind));
+    }
     let ours = !applied.old.is_empty() && !creation.accepted.get();
     if !ours {
-        boundary::catch(|| creation.process.session.goodbye(&creation.client));
+        if !creation.accepted.get() {
+            boundary::catch(|| creation.process.session.goodbye(&creation.client));
+        }
         drop(own);
         // SAFETY: the room that the application named.
         unsafe { copy_text(&text, call.errstr, call.errstr_size) };
@@ -292,7 +305,6 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         return ptr::null_mut();
     }
 
-    boundary::catch(|| refused(creation, &text));
     drop(own);
     errno::set(before);
     UNDER_WAY.set(creation);
@@ -300,9 +312,15 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     let handle = unsafe { call.forward() };
     UNDER_WAY.set(ptr::null());
     let after = errno::get();
-    if !handle.is_null() {
-        boundary::catch(|| created(creation, handle));
-    }
+    boundary::catch(|| {
+        if handle.is_null() {
+            // Refused without our changes too: the application's own mistake.
+            creation.process.session.goodbye(&creation.client);
+        } else {
+            refused(creation, &text);
+            created(creation);
+        }
+    });
     errno::set(after);
     handle
 }
@@ -340,7 +358,8 @@ impl Drop for OwnConf {
 struct Applied {
     /// Name and value before, in the order of setting.
     old: Vec<(String, String)>,
-    modified: Option<Vec<u64>>,
+    /// The bits of properties that count as set because of us.
+    modified: Vec<u64>,
 }
 
 impl Applied {
@@ -352,8 +371,11 @@ impl Applied {
                 debug!("{key} cannot be put back to {old}: {error}");
             }
         }
-        if let Some(modified) = &self.modified {
-            conf.restore_modified(modified);
+        if let Some(mut modified) = conf.save_modified() {
+            for (bits, ours) in modified.iter_mut().zip(&self.modified) {
+                *bits &= !ours;
+            }
+            conf.restore_modified(&modified);
         }
     }
 }
@@ -363,9 +385,15 @@ fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
     if creation.changes.is_empty() {
         return;
     }
-    applied.modified = conf.save_modified();
+    let before = conf.save_modified().unwrap_or_default();
+    // What comes later may rest on what came before: a level on its codec.
+    let mut all_taken = true;
     for change in &creation.changes {
-        match set(conf, change, applied) {
+        let result = match all_taken {
+            true => set(conf, change, applied),
+            false => Err("a change before it did not take".to_owned()),
+        };
+        match result {
             Ok(()) => debug!(
                 "{} {} -> {}: {}",
                 change.key,
@@ -378,9 +406,16 @@ fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
                 creation
                     .client
                     .update(|outcome| not_applied(outcome, change, reason));
+                all_taken = false;
             }
         }
     }
+    let after = conf.save_modified().unwrap_or_default();
+    applied.modified = after
+        .iter()
+        .zip(&before)
+        .map(|(after, before)| after & !before)
+        .collect();
 }
 
 /// Sets one property and reads it back: another interceptor may swallow it
@@ -432,9 +467,8 @@ fn refused(creation: &Creation, text: &[u8]) {
     creation.process.session.error(&creation.client, reason);
 }
 
-fn created(creation: &Creation, handle: *mut rd_kafka_s) {
+fn created(creation: &Creation) {
     creation.client.update(|outcome| outcome.created = true);
-    creation.process.add(handle, Arc::clone(&creation.client));
     creation.process.session.created(&creation.client);
 }
 
@@ -464,6 +498,9 @@ fn accepted(creation: &Creation, handle: *mut rd_kafka_s, conf: *const rd_kafka_
             ptr::null_mut(),
         )
     };
+    // From here on the client's own callbacks may use the handle, so it is known now. Where the
+    // creation fails after all, `on_destroy` forgets it again.
+    creation.process.add(handle, Arc::clone(&creation.client));
     if let Some(conf) = NonNull::new(conf.cast_mut()) {
         // SAFETY: valid during this call, and only read.
         let conf = unsafe { Conf::borrow(creation.engine, conf) };

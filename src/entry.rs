@@ -19,7 +19,7 @@ use crate::topic;
 /// # Safety
 /// As librdkafka documents it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rd_kafka_new(
+pub unsafe extern "C-unwind" fn rd_kafka_new(
     kind: ClientType,
     conf: *mut rd_kafka_conf_s,
     errstr: *mut c_char,
@@ -45,17 +45,17 @@ pub unsafe extern "C" fn rd_kafka_new(
 /// # Safety
 /// As librdkafka documents it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rd_kafka_topic_new(
+pub unsafe extern "C-unwind" fn rd_kafka_topic_new(
     handle: *mut rd_kafka_s,
     topic: *const c_char,
     conf: *mut rd_kafka_topic_conf_s,
 ) -> *mut rd_kafka_topic_s {
-    if process::current().is_some() {
+    if process::current().is_none() {
         // SAFETY: the application keeps the contract of rd_kafka_topic_new.
-        boundary::catch_keeping_errno(|| unsafe { topic::guard(&EMBEDDED, handle, topic, conf) });
+        return unsafe { (EMBEDDED.topic_new)(handle, topic, conf) };
     }
     // SAFETY: as above.
-    unsafe { (EMBEDDED.topic_new)(handle, topic, conf) }
+    unsafe { topic::create(&EMBEDDED, handle, topic, conf) }
 }
 
 /// The version of this library, such as "0.1.0": not librdkafka's, which

@@ -5,22 +5,66 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static ON: AtomicBool = AtomicBool::new(false);
 
+/// A pipe that says it is ready takes so many bytes at once (`PIPE_BUF`).
+const LONGEST_LINE: usize = 4096;
+
 /// Turns the log on or off for the process.
 pub fn enable(on: bool) {
     ON.store(on, Ordering::Relaxed);
 }
 
 /// Writes one line, in one `write`, so that lines of several threads do not mix. Takes no lock:
-/// a forked child may log whatever its parent's threads were doing.
+/// a forked child may log whatever its parent's threads were doing. A line that nobody reads is
+/// dropped: the application neither waits for its log nor dies of it.
 pub fn line(text: Arguments<'_>) {
     if !ON.load(Ordering::Relaxed) {
         return;
     }
     // What a peer sent must not forge lines or reach the terminal.
     let text = text.to_string().replace(char::is_control, " ");
-    let line = format!("superstream[{}]: {text}\n", std::process::id());
-    // SAFETY: the buffer is valid for its length. A failed write has nowhere to be told.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    let mut line = format!("superstream[{}]: {text}", std::process::id()).into_bytes();
+    line.truncate(LONGEST_LINE - 1);
+    line.push(b'\n');
+    if is_ready() {
+        without_sigpipe(|| {
+            // SAFETY: the buffer is valid for its length.
+            unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) }
+        });
+    }
+}
+
+/// Whether standard error takes a line without blocking.
+fn is_ready() -> bool {
+    let mut stderr = libc::pollfd {
+        fd: libc::STDERR_FILENO,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid entry, and no waiting.
+    unsafe { libc::poll(&mut stderr, 1, 0) == 1 && stderr.revents & libc::POLLOUT != 0 }
+}
+
+/// Runs `write` so that a pipe without a reader raises no SIGPIPE in this thread.
+fn without_sigpipe(write: impl FnOnce() -> isize) {
+    // SAFETY: plain data that the calls below fill.
+    let (mut pipe, mut before, mut pending): (libc::sigset_t, libc::sigset_t, libc::sigset_t) =
+        unsafe { std::mem::zeroed() };
+    // SAFETY: all sets are valid; a SIGPIPE of our own is taken back before the mask is.
+    unsafe {
+        libc::sigemptyset(&mut pipe);
+        libc::sigaddset(&mut pipe, libc::SIGPIPE);
+        libc::sigpending(&mut pending);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut before);
+        let broken = write() < 0 && *libc::__errno_location() == libc::EPIPE;
+        if broken && libc::sigismember(&pending, libc::SIGPIPE) == 0 {
+            let at_once = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            libc::sigtimedwait(&pipe, std::ptr::null_mut(), &at_once);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+    }
 }
 
 /// A line of the debug log, with the arguments of `format!`.

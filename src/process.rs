@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::engine::ffi::rd_kafka_s;
@@ -16,11 +16,15 @@ use crate::service::session::Session;
 use crate::settings::Settings;
 
 static CURRENT: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
+/// How many forks lie between the process that started us and this one. A process id alone may
+/// come again: each pid namespace has its own.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+static COUNTS_FORKS: AtomicBool = AtomicBool::new(false);
 
 /// The state of one process, from its first client with Superstream on.
 #[derive(Debug)]
 pub struct Process {
-    pid: u32,
+    identity: Identity,
     /// The session with the service.
     pub session: Session,
     /// Clients by the address of their handle.
@@ -38,8 +42,9 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
     if let Some(process) = of_this_process(seen) {
         return process;
     }
+    count_forks();
     let fresh = Box::into_raw(Box::new(Process {
-        pid: std::process::id(),
+        identity: Identity::own(),
         session: Session::new(settings),
         clients: Mutex::default(),
     }));
@@ -61,7 +66,34 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
 fn of_this_process(pointer: *mut Process) -> Option<&'static Process> {
     // SAFETY: null, or from Box::into_raw in `current_or_start` and then never freed.
     let process = unsafe { pointer.as_ref() }?;
-    (process.pid == std::process::id()).then_some(process)
+    (process.identity == Identity::own()).then_some(process)
+}
+
+/// What tells a process from the one that it was forked from.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    pid: u32,
+    generation: u32,
+}
+
+impl Identity {
+    fn own() -> Self {
+        Self {
+            pid: std::process::id(),
+            generation: GENERATION.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn count_forks() {
+    extern "C" fn in_child() {
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+    if !COUNTS_FORKS.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handler is async-signal-safe, and this library is never unloaded. Without
+        // memory for it the process id tells alone.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    }
 }
 
 impl Process {

@@ -74,12 +74,17 @@ pub enum Reading {
 }
 
 /// Whether `SUPERSTREAM_HOST` is set and not empty. Takes no lock and no memory: it is all that
-/// a process without Superstream ever runs of ours.
+/// a process without Superstream ever runs of ours. A program that runs with more rights than its
+/// caller (set-uid, file capabilities) has Superstream off: its caller must not choose whom it
+/// tells its configuration.
 pub fn is_host_set() -> bool {
+    unsafe extern "C" {
+        fn secure_getenv(name: *const std::ffi::c_char) -> *const std::ffi::c_char;
+    }
     // SAFETY: a C string. The result is read at once; an application that changes its environment
     // meanwhile on another thread has the same race with librdkafka and libc.
     unsafe {
-        let host = libc::getenv(c"SUPERSTREAM_HOST".as_ptr());
+        let host = secure_getenv(c"SUPERSTREAM_HOST".as_ptr());
         !host.is_null() && *host != 0
     }
 }

@@ -232,7 +232,7 @@ fn clients_of_superstream_itself_are_left_alone() {
     driver.end_quietly();
 }
 
-/// A topic of the application whose timeout is below the linger that we set.
+/// Topics of the application with timeouts that leave no time beside the linger that we set.
 #[test]
 fn a_topic_that_our_linger_would_forbid() {
     let (service, mut driver) = advised(json!({"linger.ms": 100}));
@@ -243,15 +243,15 @@ fn a_topic_that_our_linger_would_forbid() {
             "topic 0 hurried message.timeout.ms 50",
             "hurried",
             "50",
-            Some("101"),
+            Some("145"),
         ),
         (
             "topic 0 equal message.timeout.ms 100",
             "equal",
             "100",
-            Some("101"),
+            Some("195"),
         ),
-        ("topic 0 calm message.timeout.ms 101", "calm", "101", None),
+        ("topic 0 calm message.timeout.ms 1000", "calm", "1000", None),
         ("topic 0 endless message.timeout.ms 0", "endless", "0", None),
         ("topic 0 plain", "plain", "", None),
     ] {

@@ -54,26 +54,26 @@ impl<'e> Conf<'e> {
         Some(unsafe { TopicConf::borrow(self.engine, pointer) })
     }
 
-    /// All properties and their values, those of the default topic configuration among them.
+    /// All properties of the client and their values, and those of its default topic
+    /// configuration where there is one. Both have a codec: told is the one that wins.
     pub fn dump(&self) -> BTreeMap<String, String> {
-        let mut count = 0;
-        // SAFETY: valid by `borrow`. The array holds `count` C strings: name, value, name, …
-        let array = unsafe { (self.engine.conf_dump)(self.pointer.as_ptr(), &mut count) };
-        if array.is_null() {
-            return BTreeMap::new();
+        let mut properties = dump(self.engine, |count| {
+            // SAFETY: valid by `borrow`; the count is filled in.
+            unsafe { (self.engine.conf_dump)(self.pointer.as_ptr(), count) }
+        });
+        if let Some(topic) = self.default_topic_conf() {
+            let topic = topic.dump().into_iter();
+            properties.extend(topic.filter(|(_, value)| value != "inherit"));
         }
-        let text = |index: usize| {
-            // SAFETY: index < count, and each entry is a C string until conf_dump_free.
-            unsafe { CStr::from_ptr(*array.add(index)) }
-                .to_string_lossy()
-                .into_owned()
-        };
-        let properties = (0..count / 2)
-            .map(|pair| (text(2 * pair), text(2 * pair + 1)))
-            .collect();
-        // SAFETY: the array and its count as conf_dump gave them.
-        unsafe { (self.engine.conf_dump_free)(array, count) };
         properties
+    }
+
+    /// Derives what the engine derives from the properties when it takes a configuration.
+    pub fn finalize(&self, kind: ffi::ClientType) {
+        if let Some(undo) = &self.engine.undo {
+            // SAFETY: valid by `borrow`; the engine does the same in each creation.
+            unsafe { (undo.finalize)(self.pointer.as_ptr(), kind) };
+        }
     }
 
     /// Adds an `on_new` interceptor. A second one of the same name and function is refused by
@@ -93,20 +93,20 @@ impl<'e> Conf<'e> {
 
     /// Which properties were set, to be put back by [`Self::restore_modified`].
     pub fn save_modified(&self) -> Option<Vec<u64>> {
-        let bits = self.engine.modified.as_ref()?;
+        let undo = self.engine.undo.as_ref()?;
         // SAFETY: takes nothing.
-        let size = unsafe { (bits.size)() };
+        let size = unsafe { (undo.size)() };
         let mut saved = vec![0_u64; size.div_ceil(size_of::<u64>())];
         // SAFETY: valid by `borrow`, and `saved` has room for `size` bytes.
-        unsafe { (bits.save)(self.pointer.as_ptr(), saved.as_mut_ptr().cast::<c_void>()) };
+        unsafe { (undo.save)(self.pointer.as_ptr(), saved.as_mut_ptr().cast::<c_void>()) };
         Some(saved)
     }
 
     /// Puts back what [`Self::save_modified`] saved of this same configuration.
     pub fn restore_modified(&self, saved: &[u64]) {
-        if let Some(bits) = &self.engine.modified {
+        if let Some(undo) = &self.engine.undo {
             // SAFETY: valid by `borrow`, and `saved` has the size that `save` filled.
-            unsafe { (bits.restore)(self.pointer.as_ptr(), saved.as_ptr().cast::<c_void>()) };
+            unsafe { (undo.restore)(self.pointer.as_ptr(), saved.as_ptr().cast::<c_void>()) };
         }
     }
 }
@@ -136,6 +136,13 @@ impl<'e> TopicConf<'e> {
         })
     }
 
+    fn dump(&self) -> BTreeMap<String, String> {
+        dump(self.engine, |count| {
+            // SAFETY: valid by `borrow`; the count is filled in.
+            unsafe { (self.engine.topic_conf_dump)(self.pointer.as_ptr(), count) }
+        })
+    }
+
     /// As [`Conf::set`].
     pub fn set(&self, name: &str, value: &str) -> Result<(), String> {
         write(name, value, |name, value, errstr| {
@@ -151,6 +158,30 @@ impl<'e> TopicConf<'e> {
             }
         })
     }
+}
+
+/// A dump of the engine's: name, value, name, …
+fn dump(
+    engine: &Engine,
+    make: impl FnOnce(*mut usize) -> *mut *const c_char,
+) -> BTreeMap<String, String> {
+    let mut count = 0;
+    let array = make(&mut count);
+    if array.is_null() {
+        return BTreeMap::new();
+    }
+    let text = |index: usize| {
+        // SAFETY: index < count, and each entry is a C string until conf_dump_free.
+        unsafe { CStr::from_ptr(*array.add(index)) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    let properties = (0..count / 2)
+        .map(|pair| (text(2 * pair), text(2 * pair + 1)))
+        .collect();
+    // SAFETY: the array and its count as the engine gave them.
+    unsafe { (engine.conf_dump_free)(array, count) };
+    properties
 }
 
 /// librdkafka's two steps: ask for the size, then for the value.

@@ -19,9 +19,9 @@ use super::ffi::{
     ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
-use super::{Engine, ModifiedBits};
+use super::{Engine, Undo};
 
-unsafe extern "C" {
+unsafe extern "C-unwind" {
     fn superstream_engine_rd_kafka_new(
         kind: ClientType,
         conf: *mut rd_kafka_conf_s,
@@ -33,9 +33,13 @@ unsafe extern "C" {
         topic: *const c_char,
         conf: *mut rd_kafka_topic_conf_s,
     ) -> *mut rd_kafka_topic_s;
+}
+
+unsafe extern "C" {
     fn superstream_engine_modified_size() -> usize;
     fn superstream_engine_save_modified(conf: *const rd_kafka_conf_s, to: *mut c_void);
     fn superstream_engine_restore_modified(conf: *mut rd_kafka_conf_s, from: *const c_void);
+    fn superstream_engine_finalize(conf: *mut rd_kafka_conf_s, kind: ClientType);
 
     fn rd_kafka_version_str() -> *const c_char;
     fn rd_kafka_conf_new() -> *mut rd_kafka_conf_s;
@@ -54,6 +58,10 @@ unsafe extern "C" {
         errstr_size: usize,
     ) -> ConfResult;
     fn rd_kafka_conf_dump(conf: *mut rd_kafka_conf_s, count: *mut usize) -> *mut *const c_char;
+    fn rd_kafka_topic_conf_dump(
+        conf: *mut rd_kafka_topic_conf_s,
+        count: *mut usize,
+    ) -> *mut *const c_char;
     fn rd_kafka_conf_dump_free(array: *mut *const c_char, count: usize);
     fn rd_kafka_conf_get_default_topic_conf(
         conf: *mut rd_kafka_conf_s,
@@ -95,15 +103,17 @@ pub static EMBEDDED: Engine = Engine {
     conf_get: rd_kafka_conf_get,
     conf_set: rd_kafka_conf_set,
     conf_dump: rd_kafka_conf_dump,
+    topic_conf_dump: rd_kafka_topic_conf_dump,
     conf_dump_free: rd_kafka_conf_dump_free,
     conf_default_topic_conf: rd_kafka_conf_get_default_topic_conf,
     topic_conf_get: rd_kafka_topic_conf_get,
     topic_conf_set: rd_kafka_topic_conf_set,
     add_on_new: rd_kafka_conf_interceptor_add_on_new,
     add_on_destroy: rd_kafka_interceptor_add_on_destroy,
-    modified: Some(ModifiedBits {
+    undo: Some(Undo {
         size: superstream_engine_modified_size,
         save: superstream_engine_save_modified,
         restore: superstream_engine_restore_modified,
+        finalize: superstream_engine_finalize,
     }),
 };

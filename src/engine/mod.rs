@@ -18,17 +18,18 @@ use ffi::{
 #[cfg(feature = "embedded-engine")]
 pub use embedded::EMBEDDED;
 
-/// The functions of one librdkafka. Every call through a table keeps librdkafka's own contract,
+/// The functions of one librdkafka. Those in which the application's thread may be cancelled have
+/// an ABI that lets it pass. Every call through a table keeps librdkafka's own contract,
 /// and a handle goes only to the table that it came from.
 #[allow(missing_docs)] // They are librdkafka's functions, by their own names.
 pub struct Engine {
-    pub new: unsafe extern "C" fn(
+    pub new: unsafe extern "C-unwind" fn(
         ClientType,
         *mut rd_kafka_conf_s,
         *mut c_char,
         usize,
     ) -> *mut rd_kafka_s,
-    pub topic_new: unsafe extern "C" fn(
+    pub topic_new: unsafe extern "C-unwind" fn(
         *mut rd_kafka_s,
         *const c_char,
         *mut rd_kafka_topic_conf_s,
@@ -50,6 +51,8 @@ pub struct Engine {
         usize,
     ) -> ConfResult,
     pub conf_dump: unsafe extern "C" fn(*mut rd_kafka_conf_s, *mut usize) -> *mut *const c_char,
+    pub topic_conf_dump:
+        unsafe extern "C" fn(*mut rd_kafka_topic_conf_s, *mut usize) -> *mut *const c_char,
     pub conf_dump_free: unsafe extern "C" fn(*mut *const c_char, usize),
     pub conf_default_topic_conf:
         unsafe extern "C" fn(*mut rd_kafka_conf_s) -> *mut rd_kafka_topic_conf_s,
@@ -78,16 +81,20 @@ pub struct Engine {
         Option<OnDestroy>,
         *mut c_void,
     ) -> ResponseError,
-    /// Where the engine lets us: which properties were set, saved and put back.
-    pub modified: Option<ModifiedBits>,
+    /// Where the engine lets us: what it takes to undo a change without a trace.
+    pub undo: Option<Undo>,
 }
 
-/// Access to the bits that tell which properties of a `conf` were set.
-#[allow(missing_docs)]
-pub struct ModifiedBits {
+/// Functions inside an engine that undo what setting a property leaves behind.
+pub struct Undo {
+    /// The size of the bits that tell which properties of a `conf` were set.
     pub size: unsafe extern "C" fn() -> usize,
+    /// Saves the bits.
     pub save: unsafe extern "C" fn(*const rd_kafka_conf_s, *mut c_void),
+    /// Puts bits back.
     pub restore: unsafe extern "C" fn(*mut rd_kafka_conf_s, *const c_void),
+    /// Derives anew what the engine derives from the properties.
+    pub finalize: unsafe extern "C" fn(*mut rd_kafka_conf_s, ClientType),
 }
 
 impl Engine {

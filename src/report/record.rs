@@ -93,14 +93,16 @@ impl Client {
         outcome.errors.truncate(MAX_ENTRIES);
     }
 
-    /// Adds a change that was made after creation, if there is room. False where it is full.
+    /// Adds a change that was made after creation. False where it is known already, or where
+    /// there is no room.
     pub fn change(&self, change: Change) -> bool {
         let mut outcome = lock(&self.outcome);
-        let room = outcome.changes.len() < MAX_ENTRIES;
-        if room {
+        let known = outcome.changes.iter().any(|made| made.key == change.key);
+        let news = !known && outcome.changes.len() < MAX_ENTRIES;
+        if news {
             outcome.changes.push(change);
         }
-        room
+        news
     }
 
     /// The value that we gave a property, if we did.

@@ -35,6 +35,9 @@ impl Endpoint {
                 "has credentials in it; put the token into SUPERSTREAM_TOKEN instead".to_owned(),
             );
         }
+        if rest.contains('#') {
+            return Err("has a fragment (#…); give the service's address alone".to_owned());
+        }
         let url = host.trim_end_matches('/');
         let uri: Uri = url
             .parse()

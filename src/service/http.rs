@@ -4,12 +4,14 @@
 //! are not followed, certificates are checked against the system's trust store, and the token
 //! goes to the configured address alone, through no proxy.
 
+use std::io::ErrorKind;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use superstream_protocol::{ClientConfigUpdate, ClientError, Problem, RegisterClient, Registered};
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
@@ -18,25 +20,31 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use super::{Failure, Transport};
+use crate::report::masking::MASK;
 use crate::settings::Token;
 
 /// An advice is a few hundred bytes. It is kept as long as its client.
 const MAX_ANSWER_BYTES: u64 = 32 * 1024;
-/// What a message that nobody waits for may take.
-const QUIET_LIMIT: Duration = Duration::from_secs(10);
+/// What a message that nobody waits for may take, within [`Http::new`]'s patience.
+const QUIET_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// The reason in an error answer goes into the log and the status: a sentence is enough.
 const MAX_REASON_CHARS: usize = 300;
+
+/// A token shorter than this is no secret, and may well be a word of the answer.
+const SHORTEST_SECRET: usize = 8;
 
 /// The service at one address.
 pub struct Http {
     agent: Agent,
     base: String,
-    authorization: Option<String>,
+    token: Option<Token>,
+    quiet_limit: Duration,
 }
 
 impl Http {
-    /// `base` is the service's address, without a trailing slash.
-    pub fn new(base: &str, token: Option<Token>) -> Self {
+    /// `base` is the service's address, without a trailing slash. `patience` is what a creator
+    /// waits: a message that nobody waits for must not hold up one for much longer.
+    pub fn new(base: &str, token: Option<Token>, patience: Duration) -> Self {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -56,10 +64,13 @@ impl Http {
         Self {
             agent: Agent::with_parts(config, DefaultConnector::default(), OnThisThread),
             base: base.to_owned(),
-            authorization: token.map(|token| format!("Bearer {}", token.reveal())),
+            token,
+            quiet_limit: patience.clamp(QUIET_LIMITS.0, QUIET_LIMITS.1),
         }
     }
 
+    /// Sends a message. A kept connection that the service has just closed is no failure: the
+    /// message goes out once more, on a new one. Every message of the API may be repeated.
     fn send<M: Serialize>(
         &self,
         method: &str,
@@ -67,30 +78,48 @@ impl Http {
         message: Option<&M>,
         limit: Duration,
     ) -> Result<Response<Body>, Failure> {
+        let body = match message {
+            Some(message) => serde_json::to_vec(message).map_err(never_sent)?,
+            None => Vec::new(),
+        };
+        let begin = Instant::now();
+        match self.send_once(method, path, &body, limit) {
+            Err(SendError::Broken(_)) if begin.elapsed() < limit => self
+                .send_once(method, path, &body, limit - begin.elapsed())
+                .map_err(SendError::into_failure),
+            other => other.map_err(SendError::into_failure),
+        }
+    }
+
+    fn send_once(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        limit: Duration,
+    ) -> Result<Response<Body>, SendError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {}", token.reveal()));
         }
-        let answer = match message {
-            Some(message) => {
-                let body = serde_json::to_vec(message)
-                    .map_err(|error| Failure::Refused(error.to_string()))?;
-                let request = request
-                    .header("Content-Type", "application/json")
-                    .body(body)
-                    .map_err(|error| Failure::Refused(error.to_string()))?;
-                self.agent.run(self.within(request, limit))
-            }
-            None => {
-                let request = request
-                    .body(())
-                    .map_err(|error| Failure::Refused(error.to_string()))?;
-                self.agent.run(self.within(request, limit))
-            }
+        let answer = if body.is_empty() {
+            let request = request.body(()).map_err(SendError::Never)?;
+            self.agent.run(self.within(request, limit))
+        } else {
+            let request = request
+                .header("Content-Type", "application/json")
+                .body(body)
+                .map_err(SendError::Never)?;
+            self.agent.run(self.within(request, limit))
         };
-        answer.map_err(unavailable)
+        answer.map_err(|error| match error {
+            ureq::Error::Io(error) if error.kind() != ErrorKind::ConnectionRefused => {
+                SendError::Broken(error)
+            }
+            error => SendError::Other(error),
+        })
     }
 
     fn within<B: ureq::AsSendBody>(&self, request: Request<B>, limit: Duration) -> Request<B> {
@@ -102,9 +131,95 @@ impl Http {
 
     /// Sends a message that is answered with nothing of interest.
     fn tell<M: Serialize>(&self, method: &str, path: &str, message: &M) -> Result<(), Failure> {
-        let answer = self.send(method, path, Some(message), QUIET_LIMIT)?;
-        check(answer).map(drop)
+        let answer = self.send(method, path, Some(message), self.quiet_limit)?;
+        self.check(answer).map(drop)
     }
+
+    /// Sorts answers by their status. A redirect is a failure: it would take the token elsewhere.
+    fn check(&self, answer: Response<Body>) -> Result<Response<Body>, Failure> {
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        if status.is_redirection() {
+            return Err(Failure::Failed(format!(
+                "it answers {status}; redirects are not followed"
+            )));
+        }
+        let told = match self.parse::<Problem>(answer) {
+            Ok(problem) => problem.error.chars().take(MAX_REASON_CHARS).collect(),
+            Err(_) => String::new(),
+        };
+        let reason = format!("{status} {told}").trim_end().to_owned();
+        // Too many requests and a request that took too long are the service's state, not ours.
+        if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429) {
+            return Err(Failure::Refused(reason));
+        }
+        Err(Failure::Failed(reason))
+    }
+
+    /// Understands an answer. serde_json stops at a depth of 128. What the service repeats of the
+    /// token is gone before anything can show it.
+    fn parse<M: DeserializeOwned>(&self, answer: Response<Body>) -> Result<M, Failure> {
+        let body = answer
+            .into_body()
+            .into_with_config()
+            .limit(MAX_ANSWER_BYTES)
+            .read_to_vec()
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        let mut document: Value = serde_json::from_slice(&body).map_err(not_understood)?;
+        if let Some(token) = &self.token
+            && token.reveal().len() >= SHORTEST_SECRET
+        {
+            remove(token.reveal(), &mut document);
+        }
+        serde_json::from_value(document).map_err(not_understood)
+    }
+}
+
+/// Why a request got no answer.
+enum SendError {
+    /// It cannot be made at all.
+    Never(ureq::http::Error),
+    /// The connection broke.
+    Broken(std::io::Error),
+    Other(ureq::Error),
+}
+
+impl SendError {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Never(error) => never_sent(error),
+            Self::Broken(error) => Failure::Unavailable(error.to_string()),
+            Self::Other(error) => Failure::Unavailable(error.to_string()),
+        }
+    }
+}
+
+fn never_sent(error: impl std::error::Error) -> Failure {
+    Failure::Refused(error.to_string())
+}
+
+/// Masks a text wherever it stands in a document.
+fn remove(text: &str, document: &mut Value) {
+    match document {
+        Value::String(string) => *string = string.replace(text, MASK),
+        Value::Array(values) => values.iter_mut().for_each(|value| remove(text, value)),
+        Value::Object(members) => {
+            let clean = std::mem::take(members)
+                .into_iter()
+                .map(|(name, mut value)| {
+                    remove(text, &mut value);
+                    (name.replace(text, MASK), value)
+                });
+            *members = clean.collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn not_understood(error: serde_json::Error) -> Failure {
+    Failure::Failed(format!("its answer is not understood: {error}"))
 }
 
 impl Transport for Http {
@@ -114,9 +229,9 @@ impl Transport for Http {
         limit: Duration,
     ) -> Result<Registered, Failure> {
         let answer = self.send("POST", "/v1/clients", Some(message), limit)?;
-        let registered: Registered = parse(check(answer)?)?;
+        let registered: Registered = self.parse(self.check(answer)?)?;
         if !is_token(&registered.client_hash) {
-            return Err(Failure::Unavailable(
+            return Err(Failure::Failed(
                 "its answer has no usable client_hash".to_owned(),
             ));
         }
@@ -135,8 +250,8 @@ impl Transport for Http {
 
     fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure> {
         let path = format!("/v1/clients/{client_hash}");
-        let answer = self.send::<()>("DELETE", &path, None, QUIET_LIMIT)?;
-        check(answer).map(drop)
+        let answer = self.send::<()>("DELETE", &path, None, self.quiet_limit)?;
+        self.check(answer).map(drop)
     }
 }
 
@@ -147,45 +262,6 @@ fn is_token(hash: &str) -> bool {
         && hash
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-/// Sorts answers by their status. A redirect is a failure: it would take the token elsewhere.
-fn check(answer: Response<Body>) -> Result<Response<Body>, Failure> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    if status.is_redirection() {
-        return Err(Failure::Unavailable(format!(
-            "it answers {status}; redirects are not followed"
-        )));
-    }
-    let told = match parse::<Problem>(answer) {
-        Ok(problem) => problem.error.chars().take(MAX_REASON_CHARS).collect(),
-        Err(_) => String::new(),
-    };
-    let reason = format!("{status} {told}").trim_end().to_owned();
-    // Too many requests and a request that took too long are the service's state, not ours.
-    if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429) {
-        return Err(Failure::Refused(reason));
-    }
-    Err(Failure::Unavailable(reason))
-}
-
-/// serde_json stops at a depth of 128.
-fn parse<M: DeserializeOwned>(answer: Response<Body>) -> Result<M, Failure> {
-    let body = answer
-        .into_body()
-        .into_with_config()
-        .limit(MAX_ANSWER_BYTES)
-        .read_to_vec()
-        .map_err(unavailable)?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Failure::Unavailable(format!("its answer is not understood: {error}")))
-}
-
-fn unavailable(error: ureq::Error) -> Failure {
-    Failure::Unavailable(error.to_string())
 }
 
 /// Resolves names on the calling thread. ureq's own resolver starts a thread for each look-up;

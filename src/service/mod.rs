@@ -34,8 +34,10 @@ pub trait Transport: Send {
 /// Why a message did not get through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The service cannot be reached, or not understood: worth another try later.
+    /// The service cannot be reached: worth another try, as long as it takes.
     Unavailable(String),
+    /// The service answers, but not to the purpose: worth some more tries.
+    Failed(String),
     /// The service refuses this very message: another try would not help.
     Refused(String),
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(reason) => write!(formatter, "the service is unavailable: {reason}"),
+            Self::Failed(reason) => write!(formatter, "the service fails: {reason}"),
             Self::Refused(reason) => write!(formatter, "the service refuses: {reason}"),
         }
     }
@@ -52,6 +55,10 @@ impl fmt::Display for Failure {
 /// Makes the transport for an endpoint. Connects to nothing yet.
 pub fn transport(settings: &Settings) -> Box<dyn Transport> {
     match &settings.endpoint {
-        Endpoint::Http(url) => Box::new(http::Http::new(url, settings.token.clone())),
+        Endpoint::Http(url) => Box::new(http::Http::new(
+            url,
+            settings.token.clone(),
+            settings.response_timeout,
+        )),
     }
 }

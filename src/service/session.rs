@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use superstream_protocol::{ClientError, ClientKind, StartClient};
 
 use super::{Failure, Transport};
+use crate::boundary;
 use crate::debug;
 use crate::lock::lock;
 use crate::report::identity;
@@ -25,9 +26,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Messages kept for a service that is away. The oldest go first.
 const MAX_WAITING: usize = 256;
-/// Tries for a message that is no registration; one that the service cannot digest must not
-/// hold up the others for ever.
+/// Tries for a message that the service answers, but cannot digest. It must not hold up the
+/// others for ever.
 const MAX_TRIES: u32 = 8;
+/// An answer that came too late is of use for so long.
+const LATE_LIFE: Duration = Duration::from_secs(600);
 /// Kinds of clients whose late advice is kept.
 const MAX_LATE: usize = 256;
 
@@ -52,18 +55,25 @@ struct State {
     health: Health,
     /// The last registration took longer than a creator waits.
     slow: bool,
-    late: BTreeMap<Profile, StartClient>,
+    late: BTreeMap<Profile, (StartClient, Instant)>,
     thread_runs: bool,
-    dropped: u64,
 }
 
 struct Waiting {
     message: Message,
     tries: u32,
+    not_before: Instant,
 }
 
-/// Clients alike enough to share an advice.
-type Profile = (ClientKind, String);
+/// Clients alike enough to share an advice: their kind, and what [`PROFILE`] says of them.
+type Profile = (ClientKind, Vec<Option<String>>);
+
+const PROFILE: &[&str] = &[
+    "client.id",
+    "metadata.broker.list",
+    "transactional.id",
+    "group.id",
+];
 
 enum Message {
     Register(Arc<Client>),
@@ -144,9 +154,9 @@ impl Session {
         self.shared.work.notify_one();
 
         if state.slow
-            && let Some(advice) = state.late.get(&profile(client))
+            && let Some(advice) = state.late(client)
         {
-            return Asked::Late(advice.clone());
+            return Asked::Late(advice);
         }
         loop {
             match client.answer() {
@@ -197,7 +207,7 @@ impl Session {
             std::thread::Builder::new()
                 .name("superstream".to_owned())
                 .stack_size(512 * 1024)
-                .spawn(move || run(&shared, super::transport(&settings)))
+                .spawn(move || run(&shared, &settings))
         })?;
         state.thread_runs = true;
         Ok(())
@@ -206,28 +216,56 @@ impl Session {
 
 impl State {
     fn push(&mut self, message: Message) {
-        if self.waiting.len() >= MAX_WAITING {
-            self.waiting.pop_front();
-            self.dropped += 1;
-            if self.dropped == 1 {
-                debug!("the service is away for long: its oldest messages are dropped");
-            }
+        let told_already = |waiting: &Waiting| match (&waiting.message, &message) {
+            (Message::Configure(one), Message::Configure(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        if self.waiting.iter().any(told_already) {
+            return;
         }
-        self.waiting.push_back(Waiting { message, tries: 0 });
+        if self.waiting.len() >= MAX_WAITING {
+            self.drop_one();
+        }
+        self.waiting.push_back(Waiting {
+            message,
+            tries: 0,
+            not_before: Instant::now(),
+        });
     }
 
-    /// The answer that came too late for an earlier client of this kind, or nothing.
+    /// Makes room: the oldest message goes, registrations last, because somebody may wait for
+    /// one.
+    fn drop_one(&mut self) {
+        let oldest = self
+            .waiting
+            .iter()
+            .position(|waiting| !matches!(waiting.message, Message::Register(_)));
+        if let Some(dropped) = self.waiting.remove(oldest.unwrap_or(0)) {
+            dropped.give_up("too many messages wait for the service");
+        }
+    }
+
+    /// The answer that came too late for an earlier client of this kind.
+    fn late(&self, client: &Client) -> Option<StartClient> {
+        let (advice, since) = self.late.get(&profile(client))?;
+        (since.elapsed() < LATE_LIFE).then(|| advice.clone())
+    }
+
     fn late_or(&self, client: &Client, reason: String) -> Asked {
-        match self.late.get(&profile(client)) {
-            Some(advice) => Asked::Late(advice.clone()),
+        match self.late(client) {
+            Some(advice) => Asked::Late(advice),
             None => Asked::Nothing(reason),
         }
     }
 
+    /// Keeps an advice if it came too late. One in time is the service's word from now on.
     fn keep_late(&mut self, client: &Client, advice: StartClient) {
         let profile = profile(client);
-        if self.late.len() < MAX_LATE || self.late.contains_key(&profile) {
-            self.late.insert(profile, advice);
+        let is_late = self.slow || matches!(self.health, Health::Down { .. });
+        if is_late && (self.late.len() < MAX_LATE || self.late.contains_key(&profile)) {
+            self.late.insert(profile, (advice, Instant::now()));
+        } else {
+            self.late.remove(&profile);
         }
     }
 
@@ -243,42 +281,61 @@ impl State {
         }
     }
 
-    fn failed(&mut self, reason: String) {
+    /// A registration did not get through. Gives the pause before the next try.
+    fn failed(&mut self, reason: String) -> Duration {
         let failures = match &self.health {
             Health::Down { failures, .. } => failures.saturating_add(1),
             _ => 1,
         };
         let pause = pause_after(failures);
-        debug!("the service is down ({reason}); next try in {pause:.1?}");
         self.health = Health::Down {
             reason,
             failures,
             retry_at: Instant::now() + pause,
         };
+        pause
     }
 
     /// The next message to send, or how long there is nothing to do (`None`: for ever).
     /// Registrations go first: somebody may wait for them.
     fn next(&mut self) -> Result<Waiting, Option<Duration>> {
-        if self.waiting.is_empty() {
-            return Err(None);
+        let now = Instant::now();
+        if let Health::Down { retry_at, .. } = &self.health
+            && *retry_at > now
+        {
+            let pause = *retry_at - now;
+            return Err((!self.waiting.is_empty()).then_some(pause));
         }
-        if let Health::Down { retry_at, .. } = &self.health {
-            let left = retry_at.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                return Err(Some(left));
-            }
-        }
+        let registers = |waiting: &Waiting| matches!(waiting.message, Message::Register(_));
+        let is_due = |waiting: &Waiting| waiting.not_before <= now;
         let first = self
             .waiting
             .iter()
-            .position(|waiting| matches!(waiting.message, Message::Register(_)));
-        self.waiting.remove(first.unwrap_or(0)).ok_or(None)
+            .position(registers)
+            .or_else(|| self.waiting.iter().position(is_due));
+        match first {
+            Some(first) => self.waiting.remove(first).ok_or(None),
+            None => {
+                let soonest = self.waiting.iter().map(|waiting| waiting.not_before).min();
+                Err(soonest.map(|due| due.saturating_duration_since(now)))
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Nobody is to wait for this message any more.
+    fn give_up(self, reason: &str) {
+        if let Message::Register(client) = self.message {
+            client.answered(Err(reason.to_owned()));
+        }
     }
 }
 
 fn profile(client: &Client) -> Profile {
-    (client.kind, client.client_id.clone())
+    let config = &client.registration.config;
+    let said = |name: &&str| Some(config.get(*name)?.as_str()?.to_owned());
+    (client.kind, PROFILE.iter().map(said).collect())
 }
 
 /// Grows from one second to a minute; a quarter of it is chance, so that a thousand processes
@@ -290,39 +347,84 @@ fn pause_after(failures: u32) -> Duration {
     pause.mul_f64(0.75 + 0.25 * f64::from(chance) / 255.0)
 }
 
-/// The thread's life. It ends with the process.
-fn run(shared: &Shared, mut transport: Box<dyn Transport>) {
+/// The thread's life. It ends with the process, or with a panic: the next creator starts
+/// another thread then, with another transport.
+fn run(shared: &Shared, settings: &Settings) {
+    boundary::catch(|| serve(shared, super::transport(settings)));
+    lock(&shared.state).thread_runs = false;
+    shared.news.notify_all();
+}
+
+fn serve(shared: &Shared, mut transport: Box<dyn Transport>) {
     loop {
-        let mut waiting = next_message(shared);
-        let result = crate::boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
-        let mut state = lock(&shared.state);
-        match result {
-            Some(Ok(())) => state.health = Health::Up,
-            Some(Err(Failure::Refused(reason))) => {
-                debug!("the service refuses a message: {reason}");
-                if let Message::Register(client) = &waiting.message {
-                    client.answered(Err(format!("the service refuses: {reason}")));
-                }
+        let waiting = next_message(shared);
+        let result = boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
+        let news = settle(&mut lock(&shared.state), waiting, result);
+        shared.news.notify_all();
+        // Not under the lock: whoever reads the log may be slow.
+        match news {
+            Ok(None) => {}
+            Ok(Some(news)) => debug!("{news}"),
+            Err(Panicked) => return,
+        }
+    }
+}
+
+/// An error of our own: what it left of the transport is not used again.
+struct Panicked;
+
+/// Draws the conclusions from a message that was sent, or was not; something for the log.
+fn settle(
+    state: &mut State,
+    mut waiting: Waiting,
+    result: Option<Result<Spoke, Failure>>,
+) -> Result<Option<String>, Panicked> {
+    let Some(result) = result else {
+        waiting.give_up("an error of our own");
+        return Err(Panicked);
+    };
+    let failure = match result {
+        Ok(spoke) => {
+            if spoke == Spoke::Yes {
                 state.health = Health::Up;
             }
-            Some(Err(Failure::Unavailable(reason))) => {
-                waiting.tries += 1;
-                let keep =
-                    matches!(waiting.message, Message::Register(_)) || waiting.tries < MAX_TRIES;
-                if keep {
-                    state.waiting.push_front(waiting);
-                }
-                state.failed(reason);
-            }
-            // A panic, already logged: this message is given up.
-            None => {
-                if let Message::Register(client) = &waiting.message {
-                    client.answered(Err("an error of our own".to_owned()));
-                }
-            }
+            return Ok(None);
         }
-        shared.news.notify_all();
+        Err(failure) => failure,
+    };
+    let reason = failure.to_string();
+    let is_refused = matches!(failure, Failure::Refused(_));
+    let registers = matches!(waiting.message, Message::Register(_));
+    if let Message::Register(client) = &waiting.message
+        && is_refused
+    {
+        state.late.remove(&profile(client));
+        state.health = Health::Up;
     }
+    if matches!(failure, Failure::Failed(_)) {
+        waiting.tries += 1;
+    }
+    if is_refused || waiting.tries >= MAX_TRIES {
+        waiting.give_up(&reason);
+        return Ok(Some(format!("a message is given up: {reason}")));
+    }
+    // Only a registration tells whether the service is there for creators.
+    let pause = if registers {
+        state.failed(reason.clone())
+    } else {
+        pause_after(waiting.tries.max(1))
+    };
+    waiting.not_before = Instant::now() + pause;
+    state.waiting.push_back(waiting);
+    Ok(Some(format!("{reason}; next try in {pause:.1?}")))
+}
+
+/// Whether a message was exchanged with the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoke {
+    Yes,
+    /// There was nothing to say, to a service that does not know the client.
+    No,
 }
 
 fn next_message(shared: &Shared) -> Waiting {
@@ -341,24 +443,29 @@ fn next_message(shared: &Shared) -> Waiting {
     }
 }
 
-fn send(shared: &Shared, transport: &mut dyn Transport, message: &Message) -> Result<(), Failure> {
-    match message {
-        Message::Register(client) => register(shared, transport, client),
-        Message::Configure(client) => match client.config_update() {
-            Some(update) => transport.configure(&update),
-            None => Ok(()),
-        },
-        Message::Error(client, error) => match client.hash() {
-            Some(hash) => transport.error(&ClientError {
+fn send(
+    shared: &Shared,
+    transport: &mut dyn Transport,
+    message: &Message,
+) -> Result<Spoke, Failure> {
+    let said = match message {
+        Message::Register(client) => {
+            return register(shared, transport, client).map(|()| Spoke::Yes);
+        }
+        Message::Configure(client) => client
+            .config_update()
+            .map(|update| transport.configure(&update)),
+        Message::Error(client, error) => client.hash().map(|hash| {
+            transport.error(&ClientError {
                 client_hash: hash.to_owned(),
                 error: error.clone(),
-            }),
-            None => Ok(()),
-        },
-        Message::Goodbye(client) => match client.hash() {
-            Some(hash) => transport.goodbye(hash),
-            None => Ok(()),
-        },
+            })
+        }),
+        Message::Goodbye(client) => client.hash().map(|hash| transport.goodbye(hash)),
+    };
+    match said {
+        Some(result) => result.map(|()| Spoke::Yes),
+        None => Ok(Spoke::No),
     }
 }
 
@@ -368,14 +475,13 @@ fn register(
     client: &Arc<Client>,
 ) -> Result<(), Failure> {
     let begin = Instant::now();
-    let registered = transport.register(&client.registration, LATE_LIMIT)?;
+    let limit = LATE_LIMIT.max(shared.response_timeout);
+    let registered = transport.register(&client.registration, limit)?;
     let advice = registered.start.clone();
     let mut state = lock(&shared.state);
     state.slow = begin.elapsed() >= shared.response_timeout;
     client.answered(Ok(registered));
-    if state.slow || matches!(state.health, Health::Down { .. }) {
-        state.keep_late(client, advice);
-    }
+    state.keep_late(client, advice);
     Ok(())
 }
 

@@ -71,9 +71,10 @@ const MAX_ADVISED_FETCH_MIN: i64 = 1024 * 1024;
 /// again after it.
 const LEAST_FETCH_WAIT_MS: i64 = 100;
 
-/// Advice sets `fetch.wait.max.ms` below this, in ms: from here on the engine calls a fetch
-/// blocking (`rd_kafka_broker_fetch_toppars`, rdkafka_fetcher.c).
-const BLOCKING_FETCH_WAIT_MS: i64 = 1000;
+/// The largest `fetch.wait.max.ms` that advice can set, in ms, and the largest with which it raises
+/// `fetch.min.bytes`: the engine's default. So long may a message wait at the broker because of an
+/// advice.
+const LONGEST_FETCH_WAIT_MS: i64 = 500;
 
 /// `fetch.wait.max.ms` is this much below `socket.timeout.ms`, in ms, or the engine warns about
 /// requests that time out behind a fetch (`rd_kafka_conf_warn`, rdkafka_conf.c).
@@ -215,9 +216,9 @@ fn fetch_wait(state: &State, asked: &Value) -> Verdict {
             "below {LEAST_FETCH_WAIT_MS} ms an idle consumer asks too often"
         ));
     }
-    if new >= BLOCKING_FETCH_WAIT_MS {
+    if new > LONGEST_FETCH_WAIT_MS {
         return Err(format!(
-            "from {BLOCKING_FETCH_WAIT_MS} ms on other requests wait behind a fetch"
+            "above {LONGEST_FETCH_WAIT_MS} ms messages would wait too long at the broker"
         ));
     }
     let socket_timeout = state.whole("socket.timeout.ms")?;
@@ -244,7 +245,7 @@ fn fetch_min(state: &State, asked: &Value) -> Verdict {
         return Err("SUPERSTREAM_LATENCY_SENSITIVE is set".into());
     }
     let wait = state.whole("fetch.wait.max.ms")?;
-    if wait >= BLOCKING_FETCH_WAIT_MS {
+    if wait > LONGEST_FETCH_WAIT_MS {
         return Err(format!(
             "messages would wait up to fetch.wait.max.ms ({wait} ms) at the broker"
         ));

@@ -245,16 +245,17 @@ fn pin(state: &State, advised: i64, follows: i64) -> Verdict {
     )
 }
 
-/// The guard of `rd_kafka_topic_new`, for clients whose linger this library set: the
-/// `message.timeout.ms`, in ms, that a topic's configuration needs so that the engine takes it, or
-/// `None` where it is to be left alone.
+/// The guard of `rd_kafka_topic_new`, for clients whose linger this library raised: the
+/// `message.timeout.ms`, in ms, that a topic's own configuration needs so that messages keep their
+/// time to deliver, or `None` where it is to be left alone.
 ///
 /// `linger_set` is the `linger.ms` that the plan set, `linger_before` the application's, and
 /// `topic_timeout` the `message.timeout.ms` of the topic's own configuration, each as the engine
 /// tells it. The engine refuses a topic whose timeout is not 0 and not above a linger that was set
-/// (`rd_kafka_topic_conf_finalize`, rdkafka_conf.c). A linger that was not the default was set by
-/// the application: a timeout that is not above that one is refused by stock librdkafka too, and
-/// stays refused.
+/// (`rd_kafka_topic_conf_finalize`, rdkafka_conf.c), and one just above it leaves no time to send.
+/// So a timeout of which linger is more than the tenth that [`linger`] takes at most is raised by
+/// as much as linger was. A linger that was not the default was set by the application: a timeout
+/// that is not above that one is refused by stock librdkafka too, and stays refused.
 pub fn topic_timeout_for_linger(
     linger_set: &str,
     linger_before: &str,
@@ -263,11 +264,12 @@ pub fn topic_timeout_for_linger(
     let set = value::engine_double(linger_set)?;
     let before = value::engine_double(linger_before)?;
     let timeout = value::engine_whole(topic_timeout)? as f64;
-    if timeout <= 0.0 || timeout > set || set > LARGEST_LINGER_MS {
+    if timeout <= 0.0 || timeout >= set * PART_OF_TIMEOUT || set > LARGEST_LINGER_MS {
         return None;
     }
     if before != DEFAULT_LINGER_MS && timeout <= before {
         return None;
     }
-    Some(set.floor() as u32 + 1)
+    let kept = timeout + (set - before).ceil();
+    Some(kept.max(set.floor() + 1.0) as u32)
 }

@@ -125,8 +125,7 @@ static void create(rd_kafka_conf_t *with, const char *kind, const char *room) {
                         conf = NULL;
                 return;
         }
-        /* What errno says first: everything else may change it. */
-        int left = errno;
+        int left = errno; /* first: everything else may change it */
         took_ms = now_ms() - before;
         answer("failed, errno %d, last error %s, errstr %s", left,
                rd_kafka_err2name(rd_kafka_last_error()), errstr);

@@ -98,6 +98,7 @@ pub fn cargo(arguments: &[&str]) {
     }
     cargo
         .env_remove("LD_LIBRARY_PATH")
+        .env_remove("OUT_DIR")
         .env_remove("CARGO_TARGET_TMPDIR");
     run(&mut cargo);
 }

@@ -47,17 +47,17 @@ fn fetches() {
             ),
             row(
                 "rd_kafka_conf_warn: below socket.timeout.ms",
-                &[("socket.timeout.ms", "1500")],
-                r#"{"fetch.wait.max.ms": 501}"#,
+                &[("socket.timeout.ms", "1400")],
+                r#"{"fetch.wait.max.ms": 401}"#,
                 &[],
-                &[("fetch.wait.max.ms", "socket.timeout.ms (1500)")],
+                &[("fetch.wait.max.ms", "socket.timeout.ms (1400)")],
             ),
             row(
-                "rdkafka_fetcher.c:1200: blocking",
+                "policy: a message waits no longer than by default",
                 &[],
-                r#"{"fetch.wait.max.ms": 1000}"#,
+                r#"{"fetch.wait.max.ms": 501}"#,
                 &[],
-                &[("fetch.wait.max.ms", "behind a fetch")],
+                &[("fetch.wait.max.ms", "wait too long")],
             ),
             row(
                 "an idle consumer",

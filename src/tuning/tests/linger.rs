@@ -315,19 +315,22 @@ fn the_reason_tells_what_follows() {
 
 #[test]
 fn the_guard_of_topics() {
-    // rd_kafka_topic_conf_finalize, rdkafka_conf.c.
+    // rd_kafka_topic_conf_finalize, rdkafka_conf.c; the rest of a message's timeout is the
+    // request's: rd_kafka_ProduceRequest, rdkafka_request.c.
     for (set, before, timeout, raised) in [
         ("100", "5", "300000", None),
-        ("100", "5", "101", None),
-        ("100", "5", "100", Some(101)),
+        ("100", "5", "1000", None),
+        ("100", "5", "999", Some(1094)),
+        ("100", "5", "101", Some(196)),
+        ("100", "5", "100", Some(195)),
         ("100", "5", "1", Some(101)),
-        ("100.5", "5", "100", Some(101)),
+        ("100.5", "5", "100", Some(196)),
         ("100", "5", "0", None),
         // The application set linger: stock refuses this one too.
         ("100", "50", "50", None),
         ("100", "50", "51", Some(101)),
-        ("100", "0", "51", Some(101)),
-        ("900000", "5", "900000", Some(900_001)),
+        ("100", "0", "51", Some(151)),
+        ("900000", "5", "900000", Some(1_799_995)),
         ("1e300", "5", "1", None),
         ("", "5", "1", None),
         ("100", "", "1", None),
