@@ -219,3 +219,20 @@ fn an_exit_with_clients() {
         driver.end_quietly();
     }
 }
+
+/// A thread may be cancelled while it creates a client. That ends the thread and nothing else,
+/// as with stock librdkafka, with and without Superstream.
+#[test]
+fn a_thread_that_is_cancelled_while_it_creates_a_client() {
+    let program = support::compile("tests/c/cancel.c");
+    let service = FaultService::advising(json!({"linger.ms": 50}));
+    for (library, host) in [
+        (Library::Stock, String::new()),
+        (Library::DropIn, String::new()),
+        (Library::DropIn, service.url()),
+    ] {
+        let mut command = support::with_library_in(&library.folder(), &program);
+        let said = support::run(command.env("SUPERSTREAM_HOST", &host));
+        assert_eq!(said, "cancelled\n", "{library:?} with {host:?}");
+    }
+}

@@ -172,10 +172,17 @@ fn linger_is_raised_within_limits() {
         ),
         (
             "rd_kafka_curr_msgs_add: a queue of one message",
-            &[("queue.buffering.max.messages", "1"), ("linger.ms", "0")],
+            &[("queue.buffering.max.messages", "1"), ("linger.ms", "0.5")],
             None,
             "50",
             Err("leaves 0 ms"),
+        ),
+        (
+            "policy: no delay was asked for",
+            &[("linger.ms", "0")],
+            None,
+            "50",
+            Err("asks for no delay"),
         ),
         (
             "rd_kafka_curr_msgs_add: 0 is no limit",
