@@ -21,6 +21,7 @@ use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, St
 
 use crate::boundary;
 use crate::debug;
+use crate::engine::applied::Applied;
 use crate::engine::conf::{Conf, ERRSTR_SIZE};
 use crate::engine::ffi::{self, ClientType, ResponseError, rd_kafka_conf_s, rd_kafka_s};
 use crate::engine::{Engine, errno};
@@ -290,10 +291,10 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         return handle;
     }
     boundary::catch(|| applied.put_back(&conf));
-    if creation.accepted.get() && !applied.old.is_empty() {
+    if creation.accepted.get() && applied.anything() {
         boundary::catch(|| conf.finalize(call.kind));
     }
-    let ours = !applied.old.is_empty() && !creation.accepted.get();
+    let ours = applied.anything() && !creation.accepted.get();
     if !ours {
         if !creation.accepted.get() {
             boundary::catch(|| creation.process.session.goodbye(&creation.client));
@@ -353,91 +354,13 @@ impl Drop for OwnConf {
     }
 }
 
-/// What was set on a configuration, and what it takes to undo it.
-#[derive(Default)]
-struct Applied {
-    /// Name and value before, in the order of setting.
-    old: Vec<(String, String)>,
-    /// The bits of properties that count as set because of us.
-    modified: Vec<u64>,
-}
-
-impl Applied {
-    /// Undoes everything, newest first, and forgets that it was ever set where the engine lets
-    /// us.
-    fn put_back(&self, conf: &Conf<'_>) {
-        for (key, old) in self.old.iter().rev() {
-            if let Err(error) = conf.set(key, old) {
-                debug!("{key} cannot be put back to {old}: {error}");
-            }
-        }
-        if let Some(mut modified) = conf.save_modified() {
-            for (bits, ours) in modified.iter_mut().zip(&self.modified) {
-                *bits &= !ours;
-            }
-            conf.restore_modified(&modified);
-        }
-    }
-}
-
 fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
     conf.add_on_new(INTERCEPTOR, on_new);
-    if creation.changes.is_empty() {
-        return;
-    }
-    let before = conf.save_modified().unwrap_or_default();
-    // What comes later may rest on what came before: a level on its codec.
-    let mut all_taken = true;
-    for change in &creation.changes {
-        let result = match all_taken {
-            true => set(conf, change, applied),
-            false => Err("a change before it did not take".to_owned()),
-        };
-        match result {
-            Ok(()) => debug!(
-                "{} {} -> {}: {}",
-                change.key,
-                change.old.as_deref().unwrap_or("unknown"),
-                change.new,
-                change.reason
-            ),
-            Err(reason) => {
-                debug!("{} is not applied: {reason}", change.key);
-                creation
-                    .client
-                    .update(|outcome| not_applied(outcome, change, reason));
-                all_taken = false;
-            }
-        }
-    }
-    let after = conf.save_modified().unwrap_or_default();
-    applied.modified = after
-        .iter()
-        .zip(&before)
-        .map(|(after, before)| after & !before)
-        .collect();
-}
-
-/// Sets one property and reads it back: another interceptor may swallow it
-/// (`rd_kafka_conf_set`, `rdkafka_conf.c`).
-fn set(conf: &Conf<'_>, change: &Change, applied: &mut Applied) -> Result<(), String> {
-    let Some(old) = conf.get(&change.key) else {
-        return Err("its old value cannot be read, so it could not be put back".to_owned());
-    };
-    applied.old.push((change.key.clone(), old));
-    conf.set(&change.key, &change.new)?;
-    let now = conf.get(&change.key).unwrap_or_default();
-    if same(&now, &change.new) {
-        return Ok(());
-    }
-    Err(format!("it was set, but reads {now:?}"))
-}
-
-/// The engine may format a number in another way than it was given.
-fn same(one: &str, other: &str) -> bool {
-    match (one.parse::<f64>(), other.parse::<f64>()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
+    for (change, reason) in applied.set_all(conf, &creation.changes) {
+        debug!("{} is not applied: {reason}", change.key);
+        creation
+            .client
+            .update(|outcome| not_applied(outcome, change, reason));
     }
 }
 

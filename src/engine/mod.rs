@@ -2,6 +2,7 @@
 //!
 //! The rest of the library sees one [`Engine`] and does not know where it came from.
 
+pub mod applied;
 pub mod conf;
 #[cfg(feature = "embedded-engine")]
 mod embedded;

@@ -203,7 +203,7 @@ impl Session {
         }
         let shared = Arc::clone(&self.shared);
         let settings = self.settings.clone();
-        without_signals(|| {
+        boundary::without_signals(|| {
             std::thread::Builder::new()
                 .name("superstream".to_owned())
                 .stack_size(512 * 1024)
@@ -494,22 +494,4 @@ fn wait<'s>(
         .wait_timeout(state, limit)
         .unwrap_or_else(PoisonError::into_inner);
     state
-}
-
-/// Runs `start` with all signals blocked, so that a thread made in it inherits that: the
-/// application's handlers never run on a thread of ours.
-fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    // SAFETY: plain data that the calls below fill.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
-    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: both sets are valid; SIG_SETMASK with a full set cannot fail.
-    unsafe {
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-    }
-    let result = start();
-    // SAFETY: the mask that was in force before.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
-    result
 }
