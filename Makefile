@@ -49,7 +49,7 @@ bench: dist ## measure what Superstream costs and saves, against its bounds
 	target/release/superstream-demo --check
 
 proof: build ## the long versions of the tests that `make test` runs in small
-	SUPERSTREAM_PROOF=1 cargo test --release --workspace
+	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test engine_rules --test memory
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
 
 check-header: $(TOOLS)/bin/cbindgen
