@@ -80,6 +80,10 @@ const LONGEST_FETCH_WAIT_MS: i64 = 500;
 /// requests that time out behind a fetch (`rd_kafka_conf_warn`, rdkafka_conf.c).
 const BELOW_SOCKET_TIMEOUT_MS: i64 = 1000;
 
+/// The engine's `fetch.max.bytes`, in bytes. An application with another value has certainly set it,
+/// and then the queue does not cut it: `rd_kafka_conf_finalize`, rdkafka_conf.c.
+const DEFAULT_FETCH_MAX: i64 = 52_428_800;
+
 /// The engine's room for protocol framing around a fetch, in bytes: `rd_kafka_conf_finalize`.
 const FRAMING: i64 = 512;
 
@@ -140,7 +144,20 @@ fn fetch_max(state: &State, asked: &Value) -> Verdict {
     if new == state.whole("fetch.max.bytes")? || new == fetch_max_with(state, queued_kbytes)? {
         return Ok(None);
     }
+    // What the engine refuses, or mends, in the application's own configuration stays so.
+    let own = state.whole("fetch.max.bytes")?;
     let message_max = state.whole("message.max.bytes")?;
+    let receive = state.whole("receive.message.max.bytes")?;
+    let in_force = match own == DEFAULT_FETCH_MAX {
+        true => fetch_max_with(state, queued_kbytes)?,
+        false => own,
+    };
+    if own < message_max || in_force + FRAMING > receive {
+        return Err(format!(
+            "the application's own {own} does not fit message.max.bytes ({message_max}) and \
+             receive.message.max.bytes ({receive}); librdkafka has the say about that"
+        ));
+    }
     if new < message_max {
         return Err(format!(
             "the engine refuses less than message.max.bytes ({message_max})"
@@ -153,7 +170,6 @@ fn fetch_max(state: &State, asked: &Value) -> Verdict {
             "more than queued.max.messages.kbytes holds ({queue} bytes)"
         ));
     }
-    let receive = state.whole("receive.message.max.bytes")?;
     if new + FRAMING > receive {
         return Err(format!(
             "receive.message.max.bytes ({receive}) has no room for it"

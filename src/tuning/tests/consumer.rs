@@ -60,6 +60,13 @@ fn fetches() {
                 &[("fetch.wait.max.ms", "wait too long")],
             ),
             row(
+                "rd_kafka_conf_finalize: the engine refuses the application's own",
+                &[("fetch.max.bytes", "1000")],
+                r#"{"fetch.max.bytes": 2097152}"#,
+                &[],
+                &[("fetch.max.bytes", "librdkafka has the say")],
+            ),
+            row(
                 "an idle consumer",
                 &[],
                 r#"{"fetch.wait.max.ms": 0}"#,
