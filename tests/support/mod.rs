@@ -47,21 +47,19 @@ impl Library {
         } else {
             &STOCK
         }
-        .get_or_init(|| {
-            if self == Self::Stock {
-                cargo(&["build", "--quiet", "--package", "superstream-stock-engine"]);
-            }
-            place(&folder, &self.file());
-        });
+        .get_or_init(|| place(&folder, &self.file()));
         folder
     }
 
-    /// The file that cargo made. Ours lies beside the test: `cargo test` made both together.
+    /// The file that cargo makes, fresh: `cargo test --test x` alone would leave the old one, for
+    /// a test does not link with the library.
     pub fn file(self) -> PathBuf {
-        match self {
-            Self::DropIn => built().join("deps/libsuperstream.so"),
-            Self::Stock => built().join("libsuperstream_stock_engine.so"),
-        }
+        static FRESH: OnceLock<()> = OnceLock::new();
+        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--workspace"]));
+        built().join(match self {
+            Self::DropIn => "libsuperstream.so",
+            Self::Stock => "libsuperstream_stock_engine.so",
+        })
     }
 
     fn name(self) -> &'static str {
