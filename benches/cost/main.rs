@@ -6,18 +6,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "the bench uses a part of the support")]
 
-#[path = "../tests/support/advisor.rs"]
+#[path = "../../tests/support/advisor.rs"]
 mod advisor;
-#[path = "../tests/support/mod.rs"]
+mod copies;
+mod creations;
+mod statistics;
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use advisor::Advisor;
+use copies::{COPIES, Copies, LIBRARIES};
+use creations::{Creations, Round, assert_advised, create_command, read_rounds};
 use serde_json::{Value, json};
+use statistics::{lower_quartile, median, numbers, percent_over, rounded};
 use support::{Library, compile, include, root, run, scratch, tool, unique, with_library_in};
 
 const HELP: &str = "\
@@ -42,9 +48,6 @@ Options:
 The exit code is 1 if a bound is exceeded. Needs valgrind.
 ";
 
-/// How the pages of a file lie in memory differs from copy to copy and is worth a percent, so
-/// each library is measured in several.
-const COPIES: usize = 8;
 /// Of each copy.
 const OPENINGS: usize = 80;
 const RECORDS: u32 = 20_000;
@@ -52,8 +55,6 @@ const COUNTS: usize = 3;
 const CREATIONS: usize = 200;
 const FIRST_CREATIONS: usize = 20;
 const CREATIONS_WHILE_DOWN: usize = 60;
-/// Room for what is said to the service after a creation.
-const PAUSE_US: &str = "10000";
 
 /// One result, and what it must not exceed.
 struct Figure {
@@ -154,55 +155,6 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
-}
-
-const LIBRARIES: [Library; 2] = [Library::DropIn, Library::Stock];
-
-/// Copies of the two libraries, each in a folder of its own. Another build meanwhile does not
-/// touch them. They have no debug information: the loader never looks at it.
-struct Copies {
-    folder: PathBuf,
-}
-
-impl Copies {
-    fn make() -> Self {
-        let copies = Self {
-            folder: unique(scratch(), "cost"),
-        };
-        fs::create_dir_all(&copies.folder).unwrap();
-        for library in LIBRARIES {
-            let original = library.folder().join("librdkafka.so.1");
-            let stripped = unique(&copies.folder, "stripped");
-            run(tool("strip")
-                .arg("--strip-debug")
-                .arg("-o")
-                .args([&stripped, &original]));
-            for copy in 0..COPIES {
-                let file = copies.file(library, copy);
-                fs::create_dir_all(file.parent().unwrap()).unwrap();
-                // A file lies in memory as it was written, and that decides how much of it the
-                // kernel maps at once. `cp` and installers write it in large pieces, `strip`
-                // does not, and the figures differ.
-                fs::copy(&stripped, &file).unwrap();
-            }
-        }
-        copies
-    }
-
-    fn folder(&self, library: Library, copy: usize) -> PathBuf {
-        self.folder.join(format!("{library:?}-{copy}"))
-    }
-
-    fn file(&self, library: Library, copy: usize) -> PathBuf {
-        self.folder(library, copy).join("librdkafka.so.1")
-    }
-}
-
-impl Drop for Copies {
-    fn drop(&mut self) {
-        // Nothing that a failure here could spoil.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -421,114 +373,6 @@ fn create_down(copies: &Copies) -> Figure {
     figure_of_creations("create-down", None, &rounds[1..])
 }
 
-/// What is needed to create clients with advice, and to make the same exchanges without a
-/// client.
-struct Creations<'c> {
-    copies: &'c Copies,
-    program: PathBuf,
-    /// It answers one connection at a time, so the bare exchanges have one of their own.
-    for_clients: Advisor,
-    for_exchanges: Advisor,
-    request: PathBuf,
-}
-
-/// What one round of create.c took, in nanoseconds.
-struct Round {
-    drop_in: f64,
-    stock: f64,
-    exchange: f64,
-}
-
-impl<'c> Creations<'c> {
-    fn new(copies: &'c Copies) -> Self {
-        let program = compile_without_library("benches/c/create.c");
-        let [for_clients, for_exchanges] = [(); 2].map(|()| Advisor::start());
-        for advisor in [&for_clients, &for_exchanges] {
-            advisor.advise(json!({
-                "linger.ms": 100,
-                "batch.size": 500_000,
-                "compression.type": "zstd",
-            }));
-        }
-
-        let mut command = create_command(copies, LIBRARIES, &program, &for_clients.host, 0);
-        let (_, status) = read_rounds(&run(&mut command));
-        assert_advised(&status);
-        assert_ne!(status["changes"], json!([]), "{status}");
-        let body = status["asked"].to_string();
-        let request = unique(&copies.folder, "request");
-        let head = format!(
-            "POST /v1/clients HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\
-             user-agent: cost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        fs::write(&request, head + &body).unwrap();
-        Self {
-            copies,
-            program,
-            for_clients,
-            for_exchanges,
-            request,
-        }
-    }
-
-    fn rounds(&self, count: usize) -> Vec<Round> {
-        let (_, port) = self.for_exchanges.host.rsplit_once(':').unwrap();
-        let mut command = self.command(LIBRARIES, count);
-        command.arg(port).stdin(File::open(&self.request).unwrap());
-        let (rounds, status) = read_rounds(&run(&mut command));
-        assert_advised(&status);
-        rounds
-    }
-
-    fn first_of_stock(&self) -> f64 {
-        let [drop_in, stock] = LIBRARIES;
-        let (rounds, _) = read_rounds(&run(&mut self.command([stock, drop_in], 1)));
-        // The column of the library that is named first.
-        rounds[0].drop_in
-    }
-
-    fn command(&self, libraries: [Library; 2], rounds: usize) -> Command {
-        let host = &self.for_clients.host;
-        create_command(self.copies, libraries, &self.program, host, rounds)
-    }
-}
-
-fn create_command(
-    copies: &Copies,
-    libraries: [Library; 2],
-    program: &Path,
-    host: &str,
-    rounds: usize,
-) -> Command {
-    let mut command = tool(program);
-    command
-        .args(libraries.map(|library| copies.file(library, 0)))
-        .args([rounds.to_string().as_str(), PAUSE_US])
-        .env("SUPERSTREAM_HOST", host);
-    command
-}
-
-fn read_rounds(output: &str) -> (Vec<Round>, Value) {
-    let mut lines: Vec<&str> = output.lines().collect();
-    let status = serde_json::from_str(lines.pop().unwrap()).unwrap();
-    let rounds = lines.into_iter().map(|line| {
-        let [drop_in, stock, exchange] = numbers(line).try_into().unwrap();
-        Round {
-            drop_in,
-            stock,
-            exchange,
-        }
-    });
-    (rounds.collect(), status)
-}
-
-/// A figure of a client without advice would look good and mean nothing.
-fn assert_advised(status: &Value) {
-    assert_eq!(status["service"]["state"], "up", "{status}");
-    assert_eq!(status["answered"]["start"], true, "{status}");
-}
-
 /// As [`compile`], for programs that open the library themselves.
 fn compile_without_library(source: &str) -> PathBuf {
     let source = root().join(source);
@@ -541,33 +385,4 @@ fn compile_without_library(source: &str) -> PathBuf {
         .arg("-o")
         .args([&program, &source]));
     program
-}
-
-fn numbers(line: &str) -> Vec<f64> {
-    line.split_whitespace()
-        .map(|number| number.parse().unwrap())
-        .collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        (values[middle - 1] + values[middle]) / 2.0
-    }
-}
-
-fn lower_quartile(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 4]
-}
-
-fn percent_over(value: f64, base: f64) -> f64 {
-    (value / base - 1.0) * 100.0
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
