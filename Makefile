@@ -10,6 +10,8 @@ PACKAGES := gcc g++ make cmake pkg-config python3 python3-venv perl binutils git
             krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit
 CBINDGEN := 0.29.4
 SCHEMATHESIS := 4.32.5
+ZIGBUILD := 0.24.0
+ZIG := 0.17.1
 TOOLS := .test-tools
 XTASK := cargo run --release --quiet --package xtask --
 
@@ -30,8 +32,33 @@ setup: ## install the system's packages that the build and the tests need
 	    apt-get install --yes --no-install-recommends "$${missing[@]}"; \
 	fi
 
-build: setup ## build the library, the service and the tools
+build: setup preload ## build the libraries, the service and the tools
 	cargo build --release --workspace
+
+# What is preloaded meets every program of a machine: it asks for no newer glibc than that of 2012.
+# Zig links for an old glibc on any system. A folder of its own, for other features than the drop-in.
+MACHINE := $(shell uname -m)-unknown-linux-gnu
+PRELOAD := superstream superstream-plugin superstream-hooks
+ZIGBUILD_RUN = PATH="$(CURDIR)/$(TOOLS)/zig/bin:$$PATH" cargo-zigbuild zigbuild --release \
+  --target $(MACHINE).2.17
+preload: $(TOOLS)/zig/bin/cargo-zigbuild ## build what carries no engine: preload, plugin, hooks
+	$(ZIGBUILD_RUN) --target-dir target/preload --no-default-features \
+	  --package superstream --package superstream-plugin
+# The hooks are called by everybody's dlsym: without unwinding they need nothing of the standard
+# library.
+	CARGO_PROFILE_RELEASE_PANIC=abort $(ZIGBUILD_RUN) --target-dir target/hooks \
+	  --package superstream-hooks
+	@mkdir -p target/release/preload
+	@for package in $(PRELOAD); do \
+	  folder=preload; [[ $$package != *-hooks ]] || folder=hooks; \
+	  install -m 755 "target/$$folder/$(MACHINE)/release/lib$${package//-/_}.so" \
+	    "target/release/preload/lib$$package.so"; \
+	done
+
+$(TOOLS)/zig/bin/cargo-zigbuild:
+	python3 -m venv $(TOOLS)/zig
+	$(TOOLS)/zig/bin/pip install --quiet --disable-pip-version-check \
+	  cargo-zigbuild==$(ZIGBUILD) ziglang==$(ZIG)
 
 demo: dist ## show the main job: one producer, stock and tuned, side by side
 	@target/release/superstream-demo
@@ -40,6 +67,8 @@ demo: dist ## show the main job: one producer, stock and tuned, side by side
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
+	cargo clippy --release --no-default-features --target-dir target/preload \
+	  $(PRELOAD:%=--package %) -- --deny warnings
 	cargo test --release --workspace
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
@@ -81,4 +110,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build demo test bench proof check-header check-api matrix dist install clean
+.PHONY: help setup build preload demo test bench proof check-header check-api matrix dist install clean

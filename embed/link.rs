@@ -38,3 +38,20 @@ pub fn link_as_librdkafka(script: &Path) {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
 }
+
+/// Links the cdylib of this package as the library that is preloaded. Its exports are what the Rust
+/// code defines: rustc's own version script names them.
+#[allow(dead_code, reason = "the stock engine shares this file")]
+pub fn link_as_preload() {
+    let arguments = [
+        "-Wl,-soname,libsuperstream.so.0",
+        // Its own functions are its own, whoever else defines some of the same name.
+        "-Wl,-Bsymbolic",
+        "-Wl,-z,nodelete",
+        "-Wl,-z,defs",
+        "-Wl,-z,now",
+    ];
+    for argument in arguments {
+        println!("cargo:rustc-cdylib-link-arg={argument}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Embeds the engine: takes the archive that `rdkafka-sys` built, renames the functions that
 //! we intercept so that Rust can define them, and exports the engine's public functions.
 //!
-//! Without the feature `embedded-engine` there is nothing to do.
+//! Without the feature `embedded-engine` there is nothing to embed.
 
 mod archive;
 mod headers;
@@ -19,6 +19,7 @@ const INTERCEPTED: &[&str] = &["rd_kafka_new", "rd_kafka_topic_new"];
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=embed");
     if env::var_os("CARGO_FEATURE_EMBEDDED_ENGINE").is_none() {
+        link::link_as_preload();
         return Ok(());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);

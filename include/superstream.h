@@ -43,10 +43,25 @@ const char *superstream_version(void);
 char *superstream_status(const struct rd_kafka_s *client);
 
 /*
- Frees a text that `superstream_status()` returned. NULL is fine. Any thread may call this.
+ What the service would advise a client of this type (0: producer, 1: consumer) and `client.id`
+ (NULL for none), as a JSON document with the members `service` (as in `superstream_status()`),
+ `answered` (the advice, or null) and `note`. There is no client: the service is asked to
+ remember nothing.
+
+ It waits for the service, SUPERSTREAM_RESPONSE_TIMEOUT at most. Returns a NUL-terminated UTF-8
+ text that the caller frees with `superstream_free()`, or NULL if Superstream is off, the type is
+ another one, or there is no memory. Any thread may call this.
 
  # Safety
- `text` came from `superstream_status()` and is freed once.
+ `client_id` is NULL or a C string.
+ */
+char *superstream_advise(int client_type, const char *client_id);
+
+/*
+ Frees a text that `superstream_status()` or `superstream_advise()` returned. NULL is fine. Any thread may call this.
+
+ # Safety
+ `text` came from one of those functions and is freed once.
  */
 void superstream_free(char *text);
 

@@ -23,10 +23,13 @@ use crate::boundary;
 use crate::debug;
 use crate::engine::applied::Applied;
 use crate::engine::conf::{Conf, ERRSTR_SIZE};
-use crate::engine::ffi::{self, ClientType, ResponseError, rd_kafka_conf_s, rd_kafka_s};
+use crate::engine::ffi::{
+    self, ClientType, ResponseError, ShareConsumerNew, rd_kafka_conf_s, rd_kafka_s,
+};
+use crate::engine::hook::Hook;
 use crate::engine::{Engine, errno};
 use crate::process::{self, Process};
-use crate::report::record::{Client, Outcome};
+use crate::report::record::Client;
 use crate::report::{identity, masking};
 use crate::service::session::Asked;
 use crate::settings::{self, Reading, Settings};
@@ -37,19 +40,57 @@ const INTERCEPTOR: &CStr = c"superstream:client";
 /// Clients that Superstream itself creates are left alone.
 const OWN_CLIENTS: &str = "superstreamlib-";
 
-/// A call of `rd_kafka_new`, as the application made it.
+/// A call that creates a client, as the application made it.
 #[derive(Clone, Copy)]
 pub struct NewCall {
     /// The engine that the application means.
     pub engine: &'static Engine,
-    /// Producer or consumer.
-    pub kind: ClientType,
+    /// What is created.
+    pub what: What,
     /// May be null.
     pub conf: *mut rd_kafka_conf_s,
     /// May be null where `errstr_size` is 0.
     pub errstr: *mut c_char,
     /// The room at `errstr`.
     pub errstr_size: usize,
+}
+
+/// What a call creates.
+#[derive(Clone, Copy)]
+pub enum What {
+    /// `rd_kafka_new()`: a producer or a consumer.
+    Client(ClientType),
+    /// `rd_kafka_share_consumer_new()` of an engine that has it.
+    ShareConsumer(ShareConsumerNew),
+}
+
+impl What {
+    fn client_type(self) -> ClientType {
+        match self {
+            Self::Client(kind) => kind,
+            Self::ShareConsumer(_) => ffi::CONSUMER,
+        }
+    }
+
+    /// The engine's own function. A share consumer's handle is another type, which only the
+    /// application looks into.
+    ///
+    /// # Safety
+    /// The contract of the function.
+    unsafe fn make(
+        self,
+        engine: &Engine,
+        conf: *mut rd_kafka_conf_s,
+        errstr: *mut c_char,
+        errstr_size: usize,
+    ) -> *mut rd_kafka_s {
+        match self {
+            // SAFETY: the caller's contract.
+            Self::Client(kind) => unsafe { (engine.new)(kind, conf, errstr, errstr_size) },
+            // SAFETY: the caller's contract.
+            Self::ShareConsumer(new) => unsafe { new(conf, errstr, errstr_size) }.cast(),
+        }
+    }
 }
 
 impl NewCall {
@@ -59,7 +100,10 @@ impl NewCall {
     /// The contract of `rd_kafka_new`, which the application keeps.
     unsafe fn forward(&self) -> *mut rd_kafka_s {
         // SAFETY: the caller's contract.
-        unsafe { (self.engine.new)(self.kind, self.conf, self.errstr, self.errstr_size) }
+        unsafe {
+            self.what
+                .make(self.engine, self.conf, self.errstr, self.errstr_size)
+        }
     }
 }
 
@@ -128,7 +172,7 @@ fn begin(call: &NewCall) -> Option<Creation> {
         }
     };
     let deadline = Instant::now() + settings.response_timeout;
-    let kind = match call.kind {
+    let kind = match call.what.client_type() {
         ffi::PRODUCER => ClientKind::Producer,
         ffi::CONSUMER => ClientKind::Consumer,
         _ => return None,
@@ -156,7 +200,8 @@ fn begin(call: &NewCall) -> Option<Creation> {
     })
 }
 
-fn registration(
+/// How a client introduces itself.
+pub fn registration(
     settings: &Settings,
     engine: &Engine,
     kind: ClientKind,
@@ -171,7 +216,7 @@ fn registration(
         client_host: identity::host_name(),
         kind: Some(kind),
         pid: Some(std::process::id()),
-        engine_version: Some(engine.version()),
+        engine_version: Some(engine.version_text()),
         registration_id: Some(identity::registration_id()),
         ..RegisterClient::default()
     }
@@ -241,7 +286,7 @@ fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked) -> 
 }
 
 /// What the tuning rules need to know of a configuration.
-fn effective(conf: &Conf<'_>) -> Effective {
+pub fn effective(conf: &Conf<'_>) -> Effective {
     let read = |names: &[&str], get: &dyn Fn(&str) -> Option<String>| {
         names
             .iter()
@@ -250,10 +295,23 @@ fn effective(conf: &Conf<'_>) -> Effective {
     };
     Effective {
         global: read(tuning::GLOBAL_TO_READ, &|name| conf.get(name)),
-        topic: conf
-            .default_topic_conf()
-            .map(|topic| read(tuning::TOPIC_TO_READ, &|name| topic.get(name))),
+        topic: match conf.default_topic_conf() {
+            Some(topic) => Some(read(tuning::TOPIC_TO_READ, &|name| topic.get(name))),
+            None if hides_topic_conf(conf) => {
+                let only_a_topics = |name: &str| !tuning::GLOBAL_TO_READ.contains(&name);
+                let get = |name: &str| only_a_topics(name).then(|| conf.get(name)).flatten();
+                Some(read(tuning::TOPIC_TO_READ, &get))
+            }
+            None => None,
+        },
     }
+}
+
+/// Whether there is a default topic configuration that the engine does not give. Its properties
+/// are told among the client's then, except those that both have.
+fn hides_topic_conf(conf: &Conf<'_>) -> bool {
+    let engine_gives_it = conf.engine().conf_default_topic_conf.is_some();
+    !engine_gives_it && conf.get("message.timeout.ms").is_some()
 }
 
 /// Steps 3 to 5.
@@ -272,14 +330,17 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     // SAFETY: the application's configuration by the contract of `create`, or our own.
     let conf = unsafe { Conf::borrow(call.engine, valid) };
     let mut applied = Applied::default();
+    let hook = boundary::catch(|| Hook::add(&conf, INTERCEPTOR, on_new));
     boundary::catch(|| apply(creation, &conf, &mut applied));
     errno::set(before);
 
     let mut text = [0_u8; ERRSTR_SIZE];
     UNDER_WAY.set(creation);
     // SAFETY: the caller's contract; `text` has room for its length.
-    let handle =
-        unsafe { (call.engine.new)(call.kind, pointer, text.as_mut_ptr().cast(), text.len()) };
+    let handle = unsafe {
+        call.what
+            .make(call.engine, pointer, text.as_mut_ptr().cast(), text.len())
+    };
     UNDER_WAY.set(ptr::null());
     let after = errno::get();
 
@@ -290,9 +351,12 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         errno::set(after);
         return handle;
     }
-    boundary::catch(|| applied.put_back(&conf));
+    boundary::catch(|| {
+        forget_freed(creation, hook.as_ref(), &conf);
+        applied.put_back(&conf);
+    });
     if creation.accepted.get() && applied.anything() {
-        boundary::catch(|| conf.finalize(call.kind));
+        boundary::catch(|| conf.finalize(call.what.client_type()));
     }
     let ours = applied.anything() && !creation.accepted.get();
     if !ours {
@@ -306,7 +370,6 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         return ptr::null_mut();
     }
 
-    drop(own);
     errno::set(before);
     UNDER_WAY.set(creation);
     // SAFETY: the caller's contract, with everything as the application left it.
@@ -315,6 +378,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     let after = errno::get();
     boundary::catch(|| {
         if handle.is_null() {
+            forget_freed(creation, hook.as_ref(), &conf);
             // Refused without our changes too: the application's own mistake.
             creation.process.session.goodbye(&creation.client);
         } else {
@@ -326,6 +390,14 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     handle
 }
 
+fn forget_freed(creation: &Creation, hook: Option<&Hook>, conf: &Conf<'_>) {
+    if creation.accepted.get()
+        && let Some(hook) = hook
+    {
+        hook.forget_freed(conf);
+    }
+}
+
 /// A `conf` of ours, in place of the null that the application passed.
 struct OwnConf {
     engine: &'static Engine,
@@ -334,7 +406,9 @@ struct OwnConf {
 
 impl OwnConf {
     fn where_null(call: &NewCall) -> Option<Self> {
-        if !call.conf.is_null() {
+        // A share consumer has no defaults to fall back on: what the engine makes of a null is
+        // its own affair.
+        if !call.conf.is_null() || matches!(call.what, What::ShareConsumer(_)) {
             return None;
         }
         // SAFETY: takes nothing.
@@ -355,18 +429,23 @@ impl Drop for OwnConf {
 }
 
 fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
-    conf.add_on_new(INTERCEPTOR, on_new);
     for (change, reason) in applied.set_all(conf, &creation.changes) {
         debug!("{} is not applied: {reason}", change.key);
-        creation
-            .client
-            .update(|outcome| not_applied(outcome, change, reason));
+        creation.client.update(|outcome| {
+            not_applied(&mut outcome.changes, &mut outcome.refusals, change, reason);
+        });
     }
 }
 
-fn not_applied(outcome: &mut Outcome, change: &Change, reason: String) {
-    outcome.changes.retain(|made| made.key != change.key);
-    outcome.refusals.push(Refusal {
+/// Moves a change to the refusals.
+pub fn not_applied(
+    changes: &mut Vec<Change>,
+    refusals: &mut Vec<Refusal>,
+    change: &Change,
+    reason: String,
+) {
+    changes.retain(|made| made.key != change.key);
+    refusals.push(Refusal {
         key: change.key.clone(),
         asked: change.new.clone(),
         reason,
@@ -383,7 +462,12 @@ fn refused(creation: &Creation, text: &[u8]) {
     debug!("{reason}; the application's own values are put back");
     creation.client.update(|outcome| {
         for change in &creation.changes {
-            not_applied(outcome, change, reason.clone());
+            not_applied(
+                &mut outcome.changes,
+                &mut outcome.refusals,
+                change,
+                reason.clone(),
+            );
         }
         outcome.errors.push(reason.clone());
     });
@@ -423,7 +507,8 @@ fn accepted(creation: &Creation, handle: *mut rd_kafka_s, conf: *const rd_kafka_
     };
     // From here on the client's own callbacks may use the handle, so it is known now. Where the
     // creation fails after all, `on_destroy` forgets it again.
-    creation.process.add(handle, Arc::clone(&creation.client));
+    let client = Arc::clone(&creation.client);
+    creation.process.add(handle, client, creation.engine);
     if let Some(conf) = NonNull::new(conf.cast_mut()) {
         // SAFETY: valid during this call, and only read.
         let conf = unsafe { Conf::borrow(creation.engine, conf) };

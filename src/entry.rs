@@ -1,62 +1,22 @@
 //! Every C function that this library defines. Each one checks, catches and calls inward.
+//!
+//! Here are those of its own; librdkafka's, which it takes, are in `entry/dropin.rs` and
+//! `entry/preload.rs`.
 
-use std::ffi::{CString, c_char};
+#[cfg(feature = "embedded-engine")]
+mod dropin;
+#[cfg(not(feature = "embedded-engine"))]
+mod preload;
+
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 
-use crate::boundary;
-use crate::client::{self, NewCall};
-use crate::engine::EMBEDDED;
-use crate::engine::ffi::{
-    ClientType, rd_kafka_conf_s, rd_kafka_s, rd_kafka_topic_conf_s, rd_kafka_topic_s,
-};
+use superstream_protocol::ClientKind;
+
+use crate::engine::ffi::{self, rd_kafka_s};
 use crate::process;
 use crate::report::status;
-use crate::settings;
-use crate::topic;
-
-/// librdkafka's `rd_kafka_new()`, with advice.
-///
-/// # Safety
-/// As librdkafka documents it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn rd_kafka_new(
-    kind: ClientType,
-    conf: *mut rd_kafka_conf_s,
-    errstr: *mut c_char,
-    errstr_size: usize,
-) -> *mut rd_kafka_s {
-    if !settings::is_host_set() {
-        // SAFETY: the application keeps the contract of rd_kafka_new.
-        return unsafe { (EMBEDDED.new)(kind, conf, errstr, errstr_size) };
-    }
-    let call = NewCall {
-        engine: &EMBEDDED,
-        kind,
-        conf,
-        errstr,
-        errstr_size,
-    };
-    // SAFETY: the application keeps the contract of rd_kafka_new.
-    unsafe { client::create(call) }
-}
-
-/// librdkafka's `rd_kafka_topic_new()`, for topics that our linger would forbid.
-///
-/// # Safety
-/// As librdkafka documents it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn rd_kafka_topic_new(
-    handle: *mut rd_kafka_s,
-    topic: *const c_char,
-    conf: *mut rd_kafka_topic_conf_s,
-) -> *mut rd_kafka_topic_s {
-    if process::current().is_none() {
-        // SAFETY: the application keeps the contract of rd_kafka_topic_new.
-        return unsafe { (EMBEDDED.topic_new)(handle, topic, conf) };
-    }
-    // SAFETY: as above.
-    unsafe { topic::create(&EMBEDDED, handle, topic, conf) }
-}
+use crate::{advise, boundary};
 
 /// The version of this library, such as "0.1.0": not librdkafka's, which
 /// `rd_kafka_version_str()` tells.
@@ -91,7 +51,7 @@ pub extern "C" fn superstream_status(client: *const rd_kafka_s) -> *mut c_char {
     let document = boundary::catch_keeping_errno(|| {
         let known = process::current().and_then(|process| Some((process, process.client(client)?)));
         let document = match known {
-            Some((process, client)) => status::of_client(process, &client),
+            Some((process, known)) => status::of_client(process, &known.client),
             None => status::of_stranger(),
         };
         CString::new(document.to_string()).ok()
@@ -102,14 +62,52 @@ pub extern "C" fn superstream_status(client: *const rd_kafka_s) -> *mut c_char {
     }
 }
 
-/// Frees a text that `superstream_status()` returned. NULL is fine. Any thread may call this.
+/// What the service would advise a client of this type (0: producer, 1: consumer) and `client.id`
+/// (NULL for none), as a JSON document with the members `service` (as in `superstream_status()`),
+/// `answered` (the advice, or null) and `note`. There is no client: the service is asked to
+/// remember nothing.
+///
+/// It waits for the service, SUPERSTREAM_RESPONSE_TIMEOUT at most. Returns a NUL-terminated UTF-8
+/// text that the caller frees with `superstream_free()`, or NULL if Superstream is off, the type is
+/// another one, or there is no memory. Any thread may call this.
 ///
 /// # Safety
-/// `text` came from `superstream_status()` and is freed once.
+/// `client_id` is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn superstream_advise(
+    client_type: c_int,
+    client_id: *const c_char,
+) -> *mut c_char {
+    let kind = match client_type {
+        ffi::PRODUCER => ClientKind::Producer,
+        ffi::CONSUMER => ClientKind::Consumer,
+        _ => return ptr::null_mut(),
+    };
+    let client_id = if client_id.is_null() {
+        String::new()
+    } else {
+        // SAFETY: the caller's contract.
+        unsafe { CStr::from_ptr(client_id) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    let document = boundary::catch_keeping_errno(|| {
+        CString::new(advise::ask(kind, client_id)?.to_string()).ok()
+    });
+    match document.flatten() {
+        Some(document) => document.into_raw(),
+        None => ptr::null_mut(),
+    }
+}
+
+/// Frees a text that `superstream_status()` or `superstream_advise()` returned. NULL is fine. Any thread may call this.
+///
+/// # Safety
+/// `text` came from one of those functions and is freed once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn superstream_free(text: *mut c_char) {
     if !text.is_null() {
-        // SAFETY: made by CString::into_raw in superstream_status.
+        // SAFETY: made by CString::into_raw in those functions.
         drop(unsafe { CString::from_raw(text) });
     }
 }

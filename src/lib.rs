@@ -20,18 +20,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod advise;
 mod boundary;
-#[cfg(feature = "embedded-engine")]
 pub mod client;
 pub mod engine;
-#[cfg(feature = "embedded-engine")]
 mod entry;
 mod lock;
 pub mod log;
+#[cfg(not(feature = "embedded-engine"))]
+mod plugin;
 mod process;
 pub mod report;
 pub mod service;
 pub mod settings;
-#[cfg(feature = "embedded-engine")]
 mod topic;
 pub mod tuning;

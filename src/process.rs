@@ -9,9 +9,15 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use once_cell::sync::OnceCell;
+use superstream_protocol::Mode;
+
+use crate::engine::Engine;
 use crate::engine::ffi::rd_kafka_s;
 use crate::lock::lock;
+use crate::report::board::Board;
 use crate::report::record::Client;
+use crate::report::status;
 use crate::service::session::Session;
 use crate::settings::Settings;
 
@@ -27,8 +33,22 @@ pub struct Process {
     identity: Identity,
     /// The session with the service.
     pub session: Session,
+    /// What others may read of this process.
+    board: Board,
+    mode: Mode,
+    /// What stands for all configurations that the plugin sees.
+    of_plugin: OnceCell<Arc<Client>>,
     /// Clients by the address of their handle.
-    clients: Mutex<BTreeMap<usize, Arc<Client>>>,
+    clients: Mutex<BTreeMap<usize, Known>>,
+}
+
+/// A client that has a handle.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What is known of it.
+    pub client: Arc<Client>,
+    /// The engine that made the handle, and the only one that may see it.
+    pub engine: &'static Engine,
 }
 
 /// This process's state, if it has any.
@@ -45,7 +65,13 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
     count_forks();
     let fresh = Box::into_raw(Box::new(Process {
         identity: Identity::own(),
-        session: Session::new(settings),
+        session: Session::new(settings, publish),
+        board: Board::default(),
+        of_plugin: OnceCell::new(),
+        mode: match settings.observe {
+            true => Mode::Observe,
+            false => Mode::Active,
+        },
         clients: Mutex::default(),
     }));
     match CURRENT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
@@ -59,6 +85,13 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
                 &*theirs
             }
         }
+    }
+}
+
+/// Shows the state of this process to whoever may look.
+fn publish() {
+    if let Some(process) = current() {
+        process.board.show(&status::of_process(process).to_string());
     }
 }
 
@@ -99,17 +132,53 @@ fn count_forks() {
 impl Process {
     /// Remembers a client under its handle. A handle at the address of an earlier one takes
     /// its place.
-    pub fn add(&self, handle: *mut rd_kafka_s, client: Arc<Client>) {
-        lock(&self.clients).insert(handle.addr(), client);
+    pub fn add(&self, handle: *mut rd_kafka_s, client: Arc<Client>, engine: &'static Engine) {
+        lock(&self.clients).insert(handle.addr(), Known { client, engine });
     }
 
     /// The client of a handle, if it is one of ours.
-    pub fn client(&self, handle: *const rd_kafka_s) -> Option<Arc<Client>> {
+    pub fn client(&self, handle: *const rd_kafka_s) -> Option<Known> {
         lock(&self.clients).get(&handle.addr()).cloned()
+    }
+
+    /// The one client that stands for what the plugin sees, and whether it was made just now.
+    pub fn of_plugin(&self, fresh: impl FnOnce() -> Client) -> (Arc<Client>, bool) {
+        if let Some(client) = self.of_plugin.get() {
+            return (Arc::clone(client), false);
+        }
+        match self.of_plugin.try_insert(Arc::new(fresh())) {
+            Ok(client) => (Arc::clone(client), true),
+            Err((theirs, _)) => (Arc::clone(theirs), false),
+        }
+    }
+
+    /// All clients that have a handle, and the plugin's.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        let clients = lock(&self.clients);
+        let with_handle = clients.values().map(|known| &known.client);
+        with_handle.chain(self.of_plugin.get()).cloned().collect()
+    }
+
+    /// The engines that those clients belong to.
+    pub fn engines(&self) -> Vec<&'static Engine> {
+        let clients = lock(&self.clients);
+        let mut engines: Vec<&'static Engine> = Vec::new();
+        for known in clients.values() {
+            if !engines.iter().any(|engine| ptr::eq(*engine, known.engine)) {
+                engines.push(known.engine);
+            }
+        }
+        engines
+    }
+
+    /// What the environment lets us do with advice.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Forgets the client of a handle.
     pub fn remove(&self, handle: *mut rd_kafka_s) -> Option<Arc<Client>> {
-        lock(&self.clients).remove(&handle.addr())
+        let known = lock(&self.clients).remove(&handle.addr())?;
+        Some(known.client)
     }
 }

@@ -5,6 +5,10 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::service::endpoint::Endpoint;
@@ -15,6 +19,8 @@ pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_millis(3000);
 const MAX_RESPONSE_TIMEOUT_MS: f64 = 3_600_000.0;
 /// `SUPERSTREAM_TAGS` longer than this are left out: they are a label, not a document.
 const MAX_TAGS_BYTES: usize = 16 * 1024;
+/// A token is short; what is longer is not one.
+const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 
 /// `SUPERSTREAM_TOKEN`. Its text is shown to nobody but the transport.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,7 +44,7 @@ impl fmt::Debug for Token {
 pub struct Settings {
     /// `SUPERSTREAM_HOST`.
     pub endpoint: Endpoint,
-    /// `SUPERSTREAM_TOKEN`.
+    /// `SUPERSTREAM_TOKEN`, or what `SUPERSTREAM_TOKEN_FILE` holds.
     pub token: Option<Token>,
     /// `SUPERSTREAM_TAGS`: valid JSON, or empty.
     pub tags: String,
@@ -89,6 +95,16 @@ pub fn is_host_set() -> bool {
     }
 }
 
+/// Turns the log on or off by `SUPERSTREAM_DEBUG`, before the rest of the environment is read.
+#[cfg(not(feature = "embedded-engine"))]
+pub fn enable_log() {
+    let environment = Environment {
+        variable: |name: &str| std::env::var_os(name),
+        complaints: Vec::new(),
+    };
+    crate::log::enable(environment.is_true("SUPERSTREAM_DEBUG"));
+}
+
 /// Reads the process's environment.
 pub fn read() -> Reading {
     parse(|name| std::env::var_os(name))
@@ -137,6 +153,20 @@ pub fn parse(variable: impl Fn(&str) -> Option<OsString>) -> Reading {
     }
 }
 
+/// Reads a regular file of a plausible length; never waits for one that is something else.
+fn read_token_file(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_TOKEN_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 struct Environment<F> {
     variable: F,
     complaints: Vec<String>,
@@ -161,17 +191,38 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         (self.variable)(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// The token itself, or else the one in the file that is named.
     fn token(&mut self) -> Option<Token> {
-        let token = self.text("SUPERSTREAM_TOKEN", "no token is sent")?;
+        let (name, token) = match self.text("SUPERSTREAM_TOKEN", "no token is sent") {
+            Some(token) => ("SUPERSTREAM_TOKEN", token),
+            None => ("SUPERSTREAM_TOKEN_FILE", self.token_file()?),
+        };
         if token.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
-            self.complain(
-                "SUPERSTREAM_TOKEN has a blank, a line end or a character outside ASCII in it: \
-                 no token is sent"
-                    .to_owned(),
-            );
+            self.complain(format!(
+                "{name} has a blank, a line end or a character outside ASCII in it: no token is \
+                 sent"
+            ));
             return None;
         }
         Some(Token(token))
+    }
+
+    /// The token in a file, which may end with a line end. Whoever reads the environment of a
+    /// process sees the file's name only.
+    fn token_file(&mut self) -> Option<String> {
+        let path = (self.variable)("SUPERSTREAM_TOKEN_FILE").filter(|path| !path.is_empty())?;
+        let complaint = match read_token_file(Path::new(&path)) {
+            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+                "" => "is empty".to_owned(),
+                token => return Some(token.to_owned()),
+            },
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let path = Path::new(&path).display();
+        self.complain(format!(
+            "SUPERSTREAM_TOKEN_FILE {path} {complaint}: no token is sent"
+        ));
+        None
     }
 
     fn tags(&mut self) -> String {
@@ -341,6 +392,32 @@ mod tests {
         assert_eq!(settings.tags, r#"{"team":"orders"}"#);
         assert_eq!(settings.response_timeout, Duration::from_micros(1_500_500));
         assert!(settings.latency_sensitive && settings.observe);
+    }
+
+    #[test]
+    fn a_token_may_come_from_a_file() {
+        let file = std::env::temp_dir().join(format!("superstream-token-{}", std::process::id()));
+        let path = file.to_str().unwrap().to_owned();
+        let name = "SUPERSTREAM_TOKEN_FILE";
+        for (text, expected) in [
+            ("abc", Some("abc")),
+            ("abc\r\n", Some("abc")),
+            ("", None),
+            ("two words", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let (settings, complaints) = on(&[(name, &path)]);
+            assert_eq!(settings.token.as_ref().map(Token::reveal), expected);
+            assert_eq!(complaints.is_empty(), expected.is_some(), "{complaints:?}");
+        }
+        let (settings, _) = on(&[(name, &path), ("SUPERSTREAM_TOKEN", "first")]);
+        assert_eq!(settings.token.as_ref().map(Token::reveal), Some("first"));
+        std::fs::remove_file(&file).unwrap();
+        for no_file in [&*path, "/dev/zero", "/"] {
+            let (settings, complaints) = on(&[(name, no_file)]);
+            assert_eq!(settings.token, None);
+            assert!(complaints[0].contains(no_file), "{complaints:?}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ unsafe fn raise(
     topic: *const c_char,
     conf: *mut rd_kafka_topic_conf_s,
 ) -> Option<(Arc<Client>, Change)> {
-    let client = process::current()?.client(handle)?;
+    let client = process::current()?.client(handle)?.client;
     let linger = client.changed(LINGER)?;
     // SAFETY: the caller's contract.
     let conf = unsafe { TopicConf::borrow(engine, NonNull::new(conf)?) };

@@ -32,7 +32,7 @@ use advisor::Advisor;
 use engine::{Application, Loaded, Outcome};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
-use support::Library;
+use support::{Library, engine_has, other_engine, preload};
 
 /// What may be different: the allow-list by all its names, and what the engine itself derives
 /// from it.
@@ -68,7 +68,10 @@ const NEVER_SMALLER: &[&str] = &[
 #[test]
 fn whatever_the_service_advises_the_application_lives() {
     let stock = Loaded::open(&Library::Stock.folder().join("librdkafka.so.1"));
-    let ours = Loaded::open(&Library::DropIn.folder().join("librdkafka.so.1"));
+    let ours = match other_engine() {
+        Some(folder) => Loaded::open_behind(&preload(), &folder.join("librdkafka.so.1")),
+        None => Loaded::open(&Library::DropIn.folder().join("librdkafka.so.1")),
+    };
     let advisor = Advisor::start();
     // SAFETY: this test is the only one of its process, and no other thread reads the
     // environment yet.
@@ -121,7 +124,7 @@ fn whatever_the_service_advises_the_application_lives() {
         "only {created} of {cases} applications were created"
     );
     assert!(
-        changed > cases / 20,
+        changed > cases / 20 || !engine_has([1, 5]),
         "only {changed} of {created} clients were tuned"
     );
 }

@@ -177,7 +177,7 @@ fn bytes_that_are_no_text() {
         "SUPERSTREAM_RESPONSE_TIMEOUT",
         "SUPERSTREAM_HOST",
     ] {
-        let mut command = support::with_library_in(&Library::DropIn.folder(), driver::program());
+        let mut command = support::with_library(Library::DropIn, driver::program());
         command
             .env("SUPERSTREAM_HOST", service.url())
             .env("SUPERSTREAM_DEBUG", "true")

@@ -12,7 +12,7 @@ mod support;
 use driver::Driver;
 use fault_service::{FaultService, Request};
 use serde_json::{Value, json};
-use support::{Cluster, Library};
+use support::{Cluster, Library, engine_has};
 
 /// An application whose service has this advice.
 fn advised(configuration: Value) -> (FaultService, Driver) {
@@ -167,7 +167,9 @@ fn no_secret_leaves_the_process() {
         let answer = driver.say(&format!("set {name} marker-{number}-marker"));
         set += usize::from(answer == "set");
     }
-    assert!(set > 20, "only {set} of the properties were set");
+    // Engines of years ago have fewer.
+    let least = if engine_has([2, 12]) { 20 } else { 10 };
+    assert!(set > least, "only {set} of the properties were set");
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "50");
     let status = driver.status(0).to_string();
@@ -300,7 +302,7 @@ fn a_topic_that_the_applications_own_linger_forbids() {
     let (_, stock) = script(Library::Stock, "");
     let (linger, ours) = script(Library::DropIn, &service.url());
     assert_eq!(linger, "100");
-    assert!(stock.starts_with("failed"), "{stock}");
+    assert_eq!(stock.starts_with("failed"), engine_has([1, 6]), "{stock}");
     assert_eq!(ours, stock);
 }
 
@@ -383,15 +385,13 @@ fn nothing_but_the_advice_is_different() {
         .zip(ours.split("; "))
         .filter(|(stock, ours)| stock != ours)
         .collect();
-    // The engine itself derives the second from the first.
-    assert_eq!(
-        differences,
-        [
-            ("queue.buffering.max.ms=5", "queue.buffering.max.ms=100"),
-            (
-                "sticky.partitioning.linger.ms=10",
-                "sticky.partitioning.linger.ms=200"
-            ),
-        ]
-    );
+    // The engine itself derives the second from the first, since 1.6.
+    let mut expected = vec![("queue.buffering.max.ms=5", "queue.buffering.max.ms=100")];
+    if engine_has([1, 6]) {
+        expected.push((
+            "sticky.partitioning.linger.ms=10",
+            "sticky.partitioning.linger.ms=200",
+        ));
+    }
+    assert_eq!(differences, expected);
 }

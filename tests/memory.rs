@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use driver::Driver;
 use fault_service::FaultService;
 use serde_json::json;
-use support::{Cluster, Library, compile, root, run, tool, with_library_in};
+use support::{Cluster, Library, compile, root, run, tool, with_library, with_library_in};
 
 /// No exit status of the driver's own.
 const FOUND: &str = "99";
@@ -39,7 +39,7 @@ fn is_proof() -> bool {
 /// Losses are counted at the end, when our thread still runs: what it holds is reachable, but
 /// its thread-local block is only "possibly" so. Definite losses are errors.
 fn valgrind(library: Library, program: &Path) -> Command {
-    let mut command = with_library_in(&library.folder(), "valgrind");
+    let mut command = with_library(library, "valgrind");
     command
         .args([
             "--quiet",
@@ -84,7 +84,7 @@ fn sanitized() -> &'static Path {
 }
 
 fn asan() -> Command {
-    let mut command = with_library_in(&Library::DropIn.folder(), sanitized());
+    let mut command = with_library(Library::DropIn, sanitized());
     command.env(
         "ASAN_OPTIONS",
         "detect_leaks=1:exitcode=99:abort_on_error=0",

@@ -231,7 +231,7 @@ fn a_thread_that_is_cancelled_while_it_creates_a_client() {
         (Library::DropIn, String::new()),
         (Library::DropIn, service.url()),
     ] {
-        let mut command = support::with_library_in(&library.folder(), &program);
+        let mut command = support::with_library(library, &program);
         let said = support::run(command.env("SUPERSTREAM_HOST", &host));
         assert_eq!(said, "cancelled\n", "{library:?} with {host:?}");
     }

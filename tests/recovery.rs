@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use driver::Driver;
 use fault_service::{FaultService, Gate, Request, Then, advise, silence};
 use serde_json::{Value, json};
-use support::{Library, root, run, with_library_in};
+use support::{Library, other_engine, preload, root, run, with_library};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -179,11 +179,17 @@ fn a_destroy_while_a_request_is_under_way() {
 fn a_service_behind_the_callers_own_lock() {
     let script = root().join("tests/python/behind_the_lock.py");
     assert!(fs::exists(&script).unwrap());
-    let mut command = with_library_in(&Library::DropIn.folder(), "python3");
+    let mut command = with_library(Library::DropIn, "python3");
     command
         .arg("-I")
         .arg(script)
         .env("SUPERSTREAM_RESPONSE_TIMEOUT", "2000");
+    if other_engine().is_some() {
+        // Python's ctypes fetches functions by dlsym.
+        let hooks = preload().with_file_name("libsuperstream-hooks.so");
+        let both = format!("{}:{}", preload().display(), hooks.display());
+        command.env("LD_PRELOAD", both);
+    }
     let said: Value = serde_json::from_str(&run(&mut command)).unwrap();
     let ms = |name: &str| said[name].as_f64().unwrap();
     assert!(

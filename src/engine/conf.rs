@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
 
 use super::Engine;
 use super::ffi::{self, OnNew, rd_kafka_conf_s, rd_kafka_topic_conf_s};
 
+/// Sizes in bytes that a `conf` may have. Another one means that the allocator does not tell it.
+pub const PLAUSIBLE_SIZES: RangeInclusive<usize> = 1024..=64 * 1024;
 /// Room for librdkafka's error texts.
 pub const ERRSTR_SIZE: usize = 4096;
 
@@ -47,8 +50,9 @@ impl<'e> Conf<'e> {
 
     /// The default topic configuration; `None` where the application made none.
     pub fn default_topic_conf(&self) -> Option<TopicConf<'e>> {
+        let get = self.engine.conf_default_topic_conf?;
         // SAFETY: valid by `borrow`. The result belongs to the configuration.
-        let topic = unsafe { (self.engine.conf_default_topic_conf)(self.pointer.as_ptr()) };
+        let topic = unsafe { get(self.pointer.as_ptr()) };
         let pointer = NonNull::new(topic)?;
         // SAFETY: lives as long as this configuration.
         Some(unsafe { TopicConf::borrow(self.engine, pointer) })
@@ -68,7 +72,8 @@ impl<'e> Conf<'e> {
         properties
     }
 
-    /// Derives what the engine derives from the properties when it takes a configuration.
+    /// Derives anew what the engine derives from the properties when it takes a configuration, as
+    /// far as another one has derived it from our changes.
     pub fn finalize(&self, kind: ffi::ClientType) {
         if let Some(undo) = &self.engine.undo {
             // SAFETY: valid by `borrow`; the engine does the same in each creation.
@@ -76,11 +81,16 @@ impl<'e> Conf<'e> {
         }
     }
 
-    /// Adds an `on_new` interceptor. A second one of the same name and function is refused by
-    /// the engine, which leaves the first: just as good.
-    pub fn add_on_new(&self, name: &CStr, on_new: OnNew) -> bool {
-        // SAFETY: valid by `borrow`; the engine copies the name.
-        let error = unsafe {
+    /// The engine that it belongs to.
+    pub fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
+    /// Adds an `on_new` interceptor; see [`super::hook`].
+    pub fn add_on_new(&self, name: &CStr, on_new: OnNew) {
+        // SAFETY: valid by `borrow`; the engine copies the name. Its only failure is that the
+        // interceptor is there already.
+        unsafe {
             (self.engine.add_on_new)(
                 self.pointer.as_ptr(),
                 name.as_ptr(),
@@ -88,26 +98,75 @@ impl<'e> Conf<'e> {
                 ptr::null_mut(),
             )
         };
-        matches!(error, ffi::NO_ERROR | ffi::CONFLICT)
     }
 
-    /// Which properties were set, to be put back by [`Self::restore_modified`].
-    pub fn save_modified(&self) -> Option<Vec<u64>> {
-        let undo = self.engine.undo.as_ref()?;
+    /// How many bytes the configuration takes, as far as the allocator tells.
+    pub fn size(&self) -> usize {
+        // SAFETY: the engine allocates a configuration with the process's malloc.
+        unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) }
+    }
+
+    /// The configuration's memory.
+    pub fn words(&self) -> Vec<u32> {
+        let words = self.pointer.as_ptr().cast::<u32>();
+        let count = self.size() / size_of::<u32>();
+        // SAFETY: so many bytes belong to it, the engine zeroed them, and nobody else uses it.
+        (0..count)
+            .map(|at| unsafe { words.add(at).read() })
+            .collect()
+    }
+
+    /// Writes words of the configuration's memory.
+    pub fn write_words(&self, words: impl Iterator<Item = (usize, u32)>) {
+        let count = self.size() / size_of::<u32>();
+        for (at, value) in words.filter(|(at, _)| *at < count) {
+            // SAFETY: inside the configuration, which nobody else uses.
+            unsafe { self.pointer.as_ptr().cast::<u32>().add(at).write(value) };
+        }
+    }
+
+    /// Where setting a property leaves its trace besides its value: the bits of the properties that
+    /// count as set. An engine that does not let us at them hides them in its memory.
+    pub fn traces(&self) -> Vec<u32> {
+        let Some(undo) = &self.engine.undo else {
+            return match PLAUSIBLE_SIZES.contains(&self.size()) {
+                true => self.words(),
+                false => Vec::new(),
+            };
+        };
         // SAFETY: takes nothing.
         let size = unsafe { (undo.size)() };
         let mut saved = vec![0_u64; size.div_ceil(size_of::<u64>())];
         // SAFETY: valid by `borrow`, and `saved` has room for `size` bytes.
         unsafe { (undo.save)(self.pointer.as_ptr(), saved.as_mut_ptr().cast::<c_void>()) };
-        Some(saved)
+        let halves = saved.iter().map(|word| word.to_ne_bytes());
+        halves
+            .flat_map(|[a, b, c, d, e, f, g, h]| {
+                [
+                    u32::from_ne_bytes([a, b, c, d]),
+                    u32::from_ne_bytes([e, f, g, h]),
+                ]
+            })
+            .collect()
     }
 
-    /// Puts back what [`Self::save_modified`] saved of this same configuration.
-    pub fn restore_modified(&self, saved: &[u64]) {
-        if let Some(undo) = &self.engine.undo {
-            // SAFETY: valid by `borrow`, and `saved` has the size that `save` filled.
-            unsafe { (undo.restore)(self.pointer.as_ptr(), saved.as_ptr().cast::<c_void>()) };
+    /// Puts back what [`Self::traces`] gave of this same configuration, where it was changed since.
+    pub fn put_back_traces(&self, changed: &[(usize, u32)]) {
+        if changed.is_empty() {
+            return;
         }
+        let Some(undo) = &self.engine.undo else {
+            self.write_words(changed.iter().copied());
+            return;
+        };
+        let mut traces = self.traces();
+        for (at, value) in changed {
+            if let Some(word) = traces.get_mut(*at) {
+                *word = *value;
+            }
+        }
+        // SAFETY: valid by `borrow`, and `traces` has the size that `save` filled.
+        unsafe { (undo.restore)(self.pointer.as_ptr(), traces.as_ptr().cast::<c_void>()) };
     }
 }
 

@@ -10,10 +10,12 @@
 //! - A static OpenSSL looks for CA certificates only where it was built to. Distributions keep
 //!   them in several places: `superstream_engine_system_trust` knows them.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 // Cargo links the engine's own dependencies (OpenSSL, zstd, sasl, curl) through this crate.
 use rdkafka_sys as _;
+
+use once_cell::sync::OnceCell;
 
 use super::ffi::{
     ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
@@ -41,6 +43,7 @@ unsafe extern "C" {
     fn superstream_engine_restore_modified(conf: *mut rd_kafka_conf_s, from: *const c_void);
     fn superstream_engine_finalize(conf: *mut rd_kafka_conf_s, kind: ClientType);
 
+    fn rd_kafka_version() -> c_int;
     fn rd_kafka_version_str() -> *const c_char;
     fn rd_kafka_conf_new() -> *mut rd_kafka_conf_s;
     fn rd_kafka_conf_destroy(conf: *mut rd_kafka_conf_s);
@@ -97,6 +100,7 @@ unsafe extern "C" {
 pub static EMBEDDED: Engine = Engine {
     new: superstream_engine_rd_kafka_new,
     topic_new: superstream_engine_rd_kafka_topic_new,
+    version: rd_kafka_version,
     version_str: rd_kafka_version_str,
     conf_new: rd_kafka_conf_new,
     conf_destroy: rd_kafka_conf_destroy,
@@ -105,7 +109,7 @@ pub static EMBEDDED: Engine = Engine {
     conf_dump: rd_kafka_conf_dump,
     topic_conf_dump: rd_kafka_topic_conf_dump,
     conf_dump_free: rd_kafka_conf_dump_free,
-    conf_default_topic_conf: rd_kafka_conf_get_default_topic_conf,
+    conf_default_topic_conf: Some(rd_kafka_conf_get_default_topic_conf),
     topic_conf_get: rd_kafka_topic_conf_get,
     topic_conf_set: rd_kafka_topic_conf_set,
     add_on_new: rd_kafka_conf_interceptor_add_on_new,
@@ -116,4 +120,7 @@ pub static EMBEDDED: Engine = Engine {
         restore: superstream_engine_restore_modified,
         finalize: superstream_engine_finalize,
     }),
+    frees_interceptors: false,
+    on_new_list: OnceCell::new(),
+    file: String::new(),
 };

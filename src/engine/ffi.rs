@@ -25,6 +25,8 @@ opaque! {
     rd_kafka_topic_s;
     /// A topic's configuration.
     rd_kafka_topic_conf_s;
+    /// A share consumer's handle.
+    rd_kafka_share_s;
 }
 
 /// `rd_kafka_type_t`.
@@ -58,3 +60,26 @@ pub type OnNew = unsafe extern "C" fn(
 /// `rd_kafka_interceptor_f_on_destroy_t`.
 pub type OnDestroy =
     unsafe extern "C" fn(handle: *mut rd_kafka_s, opaque: *mut c_void) -> ResponseError;
+
+/// `rd_kafka_new()`. In this and the next two the application's thread may be cancelled, so their
+/// ABI lets that pass.
+pub type New = unsafe extern "C-unwind" fn(
+    kind: ClientType,
+    conf: *mut rd_kafka_conf_s,
+    errstr: *mut c_char,
+    errstr_size: usize,
+) -> *mut rd_kafka_s;
+
+/// `rd_kafka_topic_new()`.
+pub type TopicNew = unsafe extern "C-unwind" fn(
+    handle: *mut rd_kafka_s,
+    topic: *const c_char,
+    conf: *mut rd_kafka_topic_conf_s,
+) -> *mut rd_kafka_topic_s;
+
+/// `rd_kafka_share_consumer_new()`, since 2.15.
+pub type ShareConsumerNew = unsafe extern "C-unwind" fn(
+    conf: *mut rd_kafka_conf_s,
+    errstr: *mut c_char,
+    errstr_size: usize,
+) -> *mut rd_kafka_share_s;

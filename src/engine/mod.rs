@@ -1,6 +1,7 @@
 //! The engine: the real librdkafka, as a table of its functions.
 //!
-//! The rest of the library sees one [`Engine`] and does not know where it came from.
+//! The rest of the library sees one [`Engine`] and does not know where it came from: it is
+//! embedded in the drop-in, and found in the process by the preload library.
 
 pub mod applied;
 pub mod conf;
@@ -8,12 +9,20 @@ pub mod conf;
 mod embedded;
 pub mod errno;
 pub mod ffi;
+#[cfg(not(feature = "embedded-engine"))]
+pub mod found;
+pub mod hook;
+#[cfg(not(feature = "embedded-engine"))]
+pub mod objects;
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+
+use once_cell::sync::OnceCell;
 
 use ffi::{
-    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
-    rd_kafka_topic_conf_s, rd_kafka_topic_s,
+    ClientType, ConfResult, New, OnDestroy, OnNew, ResponseError, TopicNew, rd_kafka_conf_s,
+    rd_kafka_s, rd_kafka_topic_conf_s,
 };
 
 #[cfg(feature = "embedded-engine")]
@@ -24,17 +33,9 @@ pub use embedded::EMBEDDED;
 /// and a handle goes only to the table that it came from.
 #[allow(missing_docs)] // They are librdkafka's functions, by their own names.
 pub struct Engine {
-    pub new: unsafe extern "C-unwind" fn(
-        ClientType,
-        *mut rd_kafka_conf_s,
-        *mut c_char,
-        usize,
-    ) -> *mut rd_kafka_s,
-    pub topic_new: unsafe extern "C-unwind" fn(
-        *mut rd_kafka_s,
-        *const c_char,
-        *mut rd_kafka_topic_conf_s,
-    ) -> *mut rd_kafka_topic_s,
+    pub new: New,
+    pub topic_new: TopicNew,
+    pub version: unsafe extern "C" fn() -> c_int,
     pub version_str: unsafe extern "C" fn() -> *const c_char,
     pub conf_new: unsafe extern "C" fn() -> *mut rd_kafka_conf_s,
     pub conf_destroy: unsafe extern "C" fn(*mut rd_kafka_conf_s),
@@ -55,8 +56,8 @@ pub struct Engine {
     pub topic_conf_dump:
         unsafe extern "C" fn(*mut rd_kafka_topic_conf_s, *mut usize) -> *mut *const c_char,
     pub conf_dump_free: unsafe extern "C" fn(*mut *const c_char, usize),
-    pub conf_default_topic_conf:
-        unsafe extern "C" fn(*mut rd_kafka_conf_s) -> *mut rd_kafka_topic_conf_s,
+    /// Since 1.6.
+    pub conf_default_topic_conf: Option<DefaultTopicConf>,
     pub topic_conf_get: unsafe extern "C" fn(
         *const rd_kafka_topic_conf_s,
         *const c_char,
@@ -84,7 +85,18 @@ pub struct Engine {
     ) -> ResponseError,
     /// Where the engine lets us: what it takes to undo a change without a trace.
     pub undo: Option<Undo>,
+    /// A creation that fails after `on_new` frees the interceptor lists of the application's
+    /// `conf` (`rdkafka.c`, label `fail`; librdkafka issue 4142, pull request 5240). See [`hook`].
+    pub frees_interceptors: bool,
+    /// Where it has its `on_new` interceptors, once that is known.
+    pub on_new_list: OnceCell<hook::List>,
+    /// The file that it lies in.
+    pub file: String,
 }
+
+/// `rd_kafka_conf_get_default_topic_conf()`.
+pub type DefaultTopicConf =
+    unsafe extern "C" fn(*mut rd_kafka_conf_s) -> *mut rd_kafka_topic_conf_s;
 
 /// Functions inside an engine that undo what setting a property leaves behind.
 pub struct Undo {
@@ -98,9 +110,20 @@ pub struct Undo {
     pub finalize: unsafe extern "C" fn(*mut rd_kafka_conf_s, ClientType),
 }
 
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "librdkafka {} in {}",
+            self.version_text(),
+            self.file
+        )
+    }
+}
+
 impl Engine {
     /// `rd_kafka_version_str()`.
-    pub fn version(&self) -> String {
+    pub fn version_text(&self) -> String {
         // SAFETY: takes nothing and returns a static C string.
         let text = unsafe { CStr::from_ptr((self.version_str)()) };
         text.to_string_lossy().into_owned()

@@ -4,10 +4,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::board::ROOM;
 use super::masking;
 use super::record::Client;
 use crate::process::Process;
 use crate::service::session::Health;
+
+/// Clients that the status of a process shows.
+const MAX_CLIENTS: usize = 64;
+const ROOM_FOR_THE_REST: usize = 16 * 1024;
 
 /// The status of a client that Superstream looks after.
 pub fn of_client(process: &Process, client: &Client) -> Value {
@@ -50,7 +55,44 @@ pub fn of_stranger() -> Value {
     })
 }
 
-fn service(process: &Process) -> Value {
+/// The status of a whole process, for its [`super::board`].
+pub fn of_process(process: &Process) -> Value {
+    let clients = process.clients();
+    let mut shown: Vec<Value> = Vec::new();
+    let mut room = ROOM - ROOM_FOR_THE_REST;
+    for client in &clients {
+        let document = of_client(process, client);
+        let Some(left) = room.checked_sub(document.to_string().len() + 1) else {
+            break;
+        };
+        room = left;
+        shown.push(document);
+        if shown.len() == MAX_CLIENTS {
+            break;
+        }
+    }
+    let engines = process.engines().into_iter().map(|engine| {
+        json!({
+            "version": engine.version_text(),
+            "file": engine.file,
+        })
+    });
+    json!({
+        "pid": std::process::id(),
+        "superstream": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "on": true,
+            "mode": process.mode(),
+        },
+        "engines": engines.collect::<Vec<_>>(),
+        "service": service(process),
+        "clients_left_out": clients.len() - shown.len(),
+        "clients": shown,
+    })
+}
+
+/// The state of the service.
+pub fn service(process: &Process) -> Value {
     let host = process.session.host();
     match process.session.health() {
         Health::Unknown => json!({ "host": host, "state": "unknown" }),

@@ -47,6 +47,8 @@ struct Shared {
     /// A creator that waits may have its answer.
     news: Condvar,
     response_timeout: Duration,
+    /// Shows what has changed.
+    publish: fn(),
 }
 
 #[derive(Default)]
@@ -57,6 +59,8 @@ struct State {
     slow: bool,
     late: BTreeMap<Profile, (StartClient, Instant)>,
     thread_runs: bool,
+    /// Something has changed that was not published yet.
+    has_news: bool,
 }
 
 struct Waiting {
@@ -120,12 +124,14 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// A session that has not begun: no thread, no connection.
-    pub fn new(settings: &Settings) -> Self {
+    /// `publish` is called on its thread after something has changed.
+    pub fn new(settings: &Settings, publish: fn()) -> Self {
         let shared = Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             news: Condvar::new(),
             response_timeout: settings.response_timeout,
+            publish,
         };
         Self {
             settings: settings.clone(),
@@ -193,7 +199,10 @@ impl Session {
     }
 
     fn tell(&self, message: Message) {
-        lock(&self.shared.state).push(message);
+        let mut state = lock(&self.shared.state);
+        state.push(message);
+        state.has_news = true;
+        drop(state);
         self.shared.work.notify_one();
     }
 
@@ -357,9 +366,15 @@ fn run(shared: &Shared, settings: &Settings) {
 
 fn serve(shared: &Shared, mut transport: Box<dyn Transport>) {
     loop {
-        let waiting = next_message(shared);
+        let Some(waiting) = next_message(shared) else {
+            boundary::catch(|| (shared.publish)());
+            continue;
+        };
         let result = boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
-        let news = settle(&mut lock(&shared.state), waiting, result);
+        let mut state = lock(&shared.state);
+        let news = settle(&mut state, waiting, result);
+        state.has_news = true;
+        drop(state);
         shared.news.notify_all();
         // Not under the lock: whoever reads the log may be slow.
         match news {
@@ -427,11 +442,23 @@ enum Spoke {
     No,
 }
 
-fn next_message(shared: &Shared) -> Waiting {
+/// The next message; `None` where something is to be published first. A creator that waits for an
+/// answer waits for nothing else.
+fn next_message(shared: &Shared) -> Option<Waiting> {
     let mut state = lock(&shared.state);
     loop {
-        match state.next() {
-            Ok(message) => return message,
+        let next = state.next();
+        let registers =
+            matches!(&next, Ok(waiting) if matches!(waiting.message, Message::Register(_)));
+        if state.has_news && !registers {
+            state.has_news = false;
+            if let Ok(waiting) = next {
+                state.waiting.push_front(waiting);
+            }
+            return None;
+        }
+        match next {
+            Ok(message) => return Some(message),
             Err(Some(left)) => state = wait(&shared.work, state, left),
             Err(None) => {
                 state = shared

@@ -137,6 +137,19 @@ fn refuse_others(kind: ClientKind, advice: &Configuration, refusals: &mut Vec<Re
     }
 }
 
+/// Refuses a whole advice for one reason.
+pub(super) fn refuse_all(advice: &Configuration, reason: &str) -> Vec<Refusal> {
+    let listed = advice.iter().take(MAX_REFUSALS);
+    let refused = listed.map(|(key, asked)| {
+        let shown = match properties::kind_of(properties::canonical(key)) {
+            Some(_) => value::shown(asked),
+            None => value::NOT_SHOWN.into(),
+        };
+        refusal(key, shown, reason.into())
+    });
+    refused.collect()
+}
+
 fn refusal(key: &str, asked: String, reason: String) -> Refusal {
     Refusal {
         key: printable(key),

@@ -39,6 +39,8 @@ os.environ["SUPERSTREAM_HOST"] = f"http://127.0.0.1:{server.server_port}"
 
 locked = ctypes.PyDLL("librdkafka.so.1")
 free = ctypes.CDLL("librdkafka.so.1")
+# Where Superstream is: in that library, or preloaded.
+everywhere = free if hasattr(free, "superstream_status") else ctypes.CDLL(None)
 
 
 def create(library):
@@ -54,9 +56,10 @@ def create(library):
 
 
 def status(client):
-    free.superstream_status.restype = ctypes.c_char_p
-    free.superstream_status.argtypes = [ctypes.c_void_p]
-    return json.loads(free.superstream_status(client))
+    ask = everywhere.superstream_status
+    ask.restype = ctypes.c_char_p
+    ask.argtypes = [ctypes.c_void_p]
+    return json.loads(ask(client))
 
 
 _, first = create(locked)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Library, compile, with_library_in};
+use crate::support::{Library, compile, with_library};
 
 /// A bound against hanging, no measure of anything: far above what the slowest answer needs on
 /// a busy machine.
@@ -43,7 +43,7 @@ pub fn program() -> &'static std::path::Path {
 impl Driver {
     /// Starts the application with a library and an environment.
     pub fn start(library: Library, environment: &[(&str, &str)]) -> Self {
-        let mut command = with_library_in(&library.folder(), program());
+        let mut command = with_library(library, program());
         command.envs(environment.iter().copied());
         Self::spawn(&mut command)
     }

@@ -14,7 +14,11 @@ type Dump = unsafe extern "C" fn(*mut c_void, *mut usize) -> *mut *const c_char;
 /// A loaded librdkafka.
 pub struct Loaded {
     handle: *mut c_void,
+    /// `superstream_interpose()`, where the library has no Superstream inside.
+    interpose: Option<Interpose>,
 }
+
+type Interpose = unsafe extern "C" fn(*const c_char, *mut c_void) -> *mut c_void;
 
 /// Properties and their values, in the order in which an application sets them.
 pub type Properties = Vec<(String, String)>;
@@ -59,7 +63,21 @@ impl Loaded {
         // SAFETY: a C string; the library's constructors are librdkafka's.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         assert!(!handle.is_null(), "cannot load {}", library.display());
-        Self { handle }
+        Self {
+            handle,
+            interpose: None,
+        }
+    }
+
+    /// The same with the preload library in front of it, as a binding meets it that fetches its
+    /// functions by `dlsym`.
+    pub fn open_behind(preload: &Path, library: &Path) -> Self {
+        let preload = Self::open(preload);
+        Self {
+            // SAFETY: the type that the library documents.
+            interpose: Some(unsafe { preload.function(c"superstream_interpose") }),
+            ..Self::open(library)
+        }
     }
 
     /// A function of this library, by librdkafka's name.
@@ -68,8 +86,12 @@ impl Loaded {
     /// `F` is the function's type.
     unsafe fn function<F: Copy>(&self, name: &CStr) -> F {
         // SAFETY: a loaded library and a C string.
-        let symbol = unsafe { libc::dlsym(self.handle, name.as_ptr()) };
+        let mut symbol = unsafe { libc::dlsym(self.handle, name.as_ptr()) };
         assert!(!symbol.is_null(), "{name:?} is missing");
+        if let Some(interpose) = self.interpose {
+            // SAFETY: what dlsym found under this name.
+            symbol = unsafe { interpose(name.as_ptr(), symbol) };
+        }
         assert_eq!(size_of::<F>(), size_of_val(&symbol));
         // SAFETY: a function pointer of the type that the caller vouches for.
         unsafe { std::mem::transmute_copy(&symbol) }
@@ -154,6 +176,11 @@ impl Loaded {
     /// # Safety
     /// `client` is a client of this library.
     unsafe fn effective(&self, client: *mut c_void) -> BTreeMap<String, String> {
+        // SAFETY: a loaded library and a C string.
+        if unsafe { libc::dlsym(self.handle, c"rd_kafka_conf".as_ptr()) }.is_null() {
+            // Engines before 1.5 do not tell.
+            return BTreeMap::new();
+        }
         // SAFETY: as in `run`.
         unsafe {
             let conf: unsafe extern "C" fn(*mut c_void) -> *mut c_void =

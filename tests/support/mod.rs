@@ -29,7 +29,11 @@ pub fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// One of the two builds of `librdkafka.so.1`.
+/// A librdkafka with us, and the same one without.
+///
+/// With `SUPERSTREAM_TEST_ENGINE` in the environment it is another one: `debian` for the
+/// distribution's, or a version that `tests/engines/fetch` knows. It has no Superstream inside, so
+/// the preload library brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
     /// Ours.
@@ -38,9 +42,55 @@ pub enum Library {
     Stock,
 }
 
+/// The engine that the tests run with, where it is not our own.
+pub fn other_engine() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let version = env::var("SUPERSTREAM_TEST_ENGINE").ok()?;
+        if version == "debian" {
+            let library = system_library("librdkafka.so.1");
+            let folder = scratch().join("debian");
+            place(&folder, &library);
+            return Some(folder);
+        }
+        let fetch = root().join("tests/engines/fetch");
+        Some(PathBuf::from(
+            run(Command::new(fetch).arg(version)).trim_end(),
+        ))
+    });
+    folder.as_deref()
+}
+
+/// The engine's version, as far as tests depend on it: ours is new enough for all of them.
+pub fn engine_has(version: [u32; 2]) -> bool {
+    let Ok(engine) = env::var("SUPERSTREAM_TEST_ENGINE") else {
+        return true;
+    };
+    let text = match engine.as_str() {
+        "debian" => run(tool("dpkg-query").args(["-W", "-f=${Version}", "librdkafka1"])),
+        _ => engine,
+    };
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap());
+    [numbers.next().unwrap(), numbers.next().unwrap()] >= version
+}
+
+/// The library that is preloaded. `make build` makes it: its features are not those of a test.
+pub fn preload() -> PathBuf {
+    let library = built().join("preload/libsuperstream.so");
+    assert!(
+        library.exists(),
+        "no {} (see `make preload`)",
+        library.display()
+    );
+    library
+}
+
 impl Library {
     /// A folder that holds nothing but this library as `librdkafka.so.1` and `librdkafka.so`.
     pub fn folder(self) -> PathBuf {
+        if let Some(folder) = other_engine() {
+            return folder.to_owned();
+        }
         let folder = scratch().join(self.name());
         if self == Self::DropIn {
             &DROP_IN
@@ -55,11 +105,14 @@ impl Library {
     /// a test does not link with the library.
     pub fn file(self) -> PathBuf {
         static FRESH: OnceLock<()> = OnceLock::new();
-        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--workspace"]));
-        built().join(match self {
-            Self::DropIn => "libsuperstream.so",
-            Self::Stock => "libsuperstream_stock_engine.so",
-        })
+        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--package", "superstream"]));
+        match self {
+            Self::DropIn => built().join("libsuperstream.so"),
+            Self::Stock => {
+                cargo(&["build", "--quiet", "--package", "superstream-stock-engine"]);
+                built().join("libsuperstream_stock_engine.so")
+            }
+        }
     }
 
     fn name(self) -> &'static str {
@@ -161,10 +214,17 @@ pub fn compile(source: &str) -> PathBuf {
         .arg(&program)
         .arg(&source)
         .arg("-L")
-        .arg(Library::Stock.folder())
+        .arg(link_folder())
         .arg("-lrdkafka"));
     compiled.insert(program.clone());
     program
+}
+
+/// A folder with a librdkafka that has every function, for the linker.
+fn link_folder() -> PathBuf {
+    let folder = scratch().join("link");
+    place(&folder, &Library::Stock.file());
+    folder
 }
 
 /// The name of this test program.
@@ -194,6 +254,15 @@ pub fn tool(program: impl AsRef<OsStr>) -> Command {
 pub fn with_library_in(folder: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut command = tool(program);
     command.env("LD_LIBRARY_PATH", folder);
+    command
+}
+
+/// A program that gets this library.
+pub fn with_library(library: Library, program: impl AsRef<OsStr>) -> Command {
+    let mut command = with_library_in(&library.folder(), program);
+    if library == Library::DropIn && other_engine().is_some() {
+        command.env("LD_PRELOAD", preload());
+    }
     command
 }
 
@@ -235,10 +304,7 @@ pub struct Cluster {
 impl Cluster {
     /// Three brokers with these topics, each written `NAME:PARTITIONS`.
     pub fn start(topics: &[&str]) -> Self {
-        let mut command = with_library_in(
-            &Library::Stock.folder(),
-            compile("examples/c/mock_cluster.c"),
-        );
+        let mut command = with_library_in(&link_folder(), compile("examples/c/mock_cluster.c"));
         command
             .args(["-n", "3", "-c"])
             .stdin(Stdio::piped())

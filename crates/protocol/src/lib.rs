@@ -86,6 +86,9 @@ pub struct RegisterClient {
     /// The same for every try to register one client, so that a repeated registration is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
+    /// Only the advice is wanted: there is no client.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// The answer to [`RegisterClient`] over a transport that can answer at once: the reply to

@@ -1,0 +1,61 @@
+//! What the service would advise: a question without a client.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use superstream_protocol::{ClientKind, RegisterClient};
+
+use crate::process;
+use crate::report::record::Client;
+use crate::report::{identity, masking, status};
+use crate::service::session::Asked;
+use crate::settings::{self, Reading};
+
+/// Asks, and waits as the creation of a client does. `None` where Superstream is off.
+pub fn ask(kind: ClientKind, client_id: String) -> Option<Value> {
+    let settings = match settings::read() {
+        Reading::Off => return None,
+        Reading::Unusable { reason, .. } => {
+            return Some(json!({
+                "service": { "state": "unknown", "reason": reason },
+                "answered": null,
+                "note": reason,
+            }));
+        }
+        Reading::On { settings, .. } => settings,
+    };
+    let deadline = Instant::now() + settings.response_timeout;
+    let process = process::current_or_start(&settings);
+    let registration = RegisterClient {
+        language: "c".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: [("client.id".to_owned(), Value::from(client_id.clone()))]
+            .into_iter()
+            .collect(),
+        tags: settings.tags.clone(),
+        client_ip: identity::host_address(),
+        client_host: identity::host_name(),
+        kind: Some(kind),
+        pid: Some(std::process::id()),
+        dry_run: true,
+        ..RegisterClient::default()
+    };
+    let client = Arc::new(Client::new(registration, kind, client_id));
+    let (answered, note) = match process.session.ask(&client, deadline) {
+        Asked::Answered(mut start) | Asked::Late(mut start) => {
+            start.optimized_configuration = start
+                .optimized_configuration
+                .as_ref()
+                .map(masking::mask_advice);
+            let note = start.error.clone().unwrap_or_default();
+            (Some(start), note)
+        }
+        Asked::Nothing(reason) => (None, reason),
+    };
+    Some(json!({
+        "service": status::service(process),
+        "answered": answered,
+        "note": note,
+    }))
+}

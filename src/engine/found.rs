@@ -1,0 +1,263 @@
+//! Finding the application's engine: the one that a caller would have reached without us.
+//!
+//! In this order (design, section 4):
+//!
+//! 1. The global scope after this library: an engine that was linked, or opened globally.
+//! 2. What the calling object itself depends on: an engine that came in by a local `dlopen`, as in
+//!    every Python wheel and Node module.
+//! 3. The one loaded object that defines the function itself: where the caller ends in a tail call,
+//!    so that the return address is that of its caller. If there are several, the one that the
+//!    configuration or handle points into.
+//!
+//! A call that a librdkafka makes to a public function of its own is not ours to take.
+
+use std::ffi::{CStr, c_void};
+use std::mem::transmute_copy;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use once_cell::sync::OnceCell;
+
+use super::Engine;
+use super::objects::{self, Handle, Object};
+use crate::debug;
+
+/// The first version whose failed creations leave the application's interceptors alone: 2.13.0.
+/// Tried on the engines of the wheels 2.12.1 and 2.13.0.
+const MENDED_IN: i32 = 0x020d_0000;
+
+/// A call as it arrived.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// The function's name.
+    pub name: &'static CStr,
+    /// This library's own function of that name.
+    pub ours: *const c_void,
+    /// The return address.
+    pub caller: *const c_void,
+    /// The configuration or handle that is passed: it belongs to the engine in question.
+    pub evidence: *const c_void,
+}
+
+/// The engine's own function that a call meant.
+#[derive(Debug)]
+pub struct Found {
+    /// The function.
+    pub function: NonNull<c_void>,
+    /// The engine called it itself.
+    pub from_inside: bool,
+    /// `None` where only the function is known.
+    source: Option<Source>,
+}
+
+/// Where an engine's functions are looked up.
+#[derive(Debug)]
+enum Source {
+    /// In the global scope after this library.
+    Next,
+    /// In an object and what it depends on.
+    Object(Handle),
+}
+
+impl Source {
+    fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
+        match self {
+            Self::Next => objects::next_symbol(name),
+            Self::Object(handle) => handle.symbol(name),
+        }
+    }
+}
+
+/// The function that a call meant; `None` where no engine can be told.
+pub fn of_call(call: &Call) -> Option<Found> {
+    let objects = objects::loaded();
+    let caller = objects.iter().find(|object| object.holds(call.caller));
+    let (function, source) = in_global_scope(call)
+        .or_else(|| below(call, caller?))
+        .or_else(|| anywhere(call, &objects))?;
+    let from_inside = caller.is_some_and(|caller| {
+        caller.is_librdkafka() && caller.holds(function.as_ptr().cast_const())
+    });
+    Some(Found {
+        function,
+        from_inside,
+        source: Some(source),
+    })
+}
+
+/// The engine of a function that somebody's `dlsym` found.
+pub fn of_function(function: NonNull<c_void>) -> Found {
+    let object = objects::holding(function.as_ptr());
+    let handle = object.and_then(|object| object.open());
+    Found {
+        function,
+        from_inside: false,
+        source: handle.map(Source::Object),
+    }
+}
+
+fn in_global_scope(call: &Call) -> Option<(NonNull<c_void>, Source)> {
+    Some((objects::next_symbol(call.name)?, Source::Next))
+}
+
+fn below(call: &Call, caller: &Object) -> Option<(NonNull<c_void>, Source)> {
+    let handle = caller.open()?;
+    let function = handle.symbol(call.name)?;
+    (!is_ours(call, function)).then_some((function, Source::Object(handle)))
+}
+
+fn anywhere(call: &Call, objects: &[Object]) -> Option<(NonNull<c_void>, Source)> {
+    let defining = objects.iter().filter_map(|object| {
+        let handle = object.open()?;
+        let function = handle.symbol(call.name)?;
+        let defines = object.holds(function.as_ptr()) && !is_ours(call, function);
+        defines.then_some((object, function, handle))
+    });
+    let mut engines: Vec<_> = defining.collect();
+    if engines.len() > 1 {
+        engines.retain(|(object, ..)| points_into(call.evidence, object));
+    }
+    if engines.len() > 1 {
+        return None;
+    }
+    let (_, function, handle) = engines.pop()?;
+    Some((function, Source::Object(handle)))
+}
+
+fn is_ours(call: &Call, function: NonNull<c_void>) -> bool {
+    ptr::eq(function.as_ptr(), call.ours)
+}
+
+/// Whether a configuration or a handle holds addresses in an object: each has functions of its own
+/// engine in it, for what the application leaves to the engine.
+fn points_into(evidence: *const c_void, object: &Object) -> bool {
+    if evidence.is_null() {
+        return false;
+    }
+    // SAFETY: the engine allocated it with the process's malloc, by the contract of the call.
+    let size = unsafe { libc::malloc_usable_size(evidence.cast_mut()) };
+    let words = evidence.cast::<*const c_void>();
+    // SAFETY: so many bytes belong to it.
+    (0..size / size_of::<usize>()).any(|at| object.holds(unsafe { words.add(at).read() }))
+}
+
+/// An engine that was found once. It stays loaded, so this stays true.
+struct Known {
+    engine: Engine,
+    /// Two engines never share this function, whatever wraps the others.
+    conf_new: NonNull<c_void>,
+    next: *const Self,
+}
+
+/// A list that only grows, without a lock: a forked child may find it in any state.
+static KNOWN: AtomicPtr<Known> = AtomicPtr::new(ptr::null_mut());
+
+/// All engines that Superstream has met, the last one first.
+pub fn known() -> impl Iterator<Item = &'static Engine> {
+    all_known().map(|known| &known.engine)
+}
+
+fn all_known() -> impl Iterator<Item = &'static Known> {
+    let mut next = KNOWN.load(Ordering::Acquire).cast_const();
+    std::iter::from_fn(move || {
+        // SAFETY: null, or from Box::into_raw in `engine` and never freed.
+        let known: &'static Known = unsafe { next.as_ref() }?;
+        next = known.next;
+        Some(known)
+    })
+}
+
+impl Found {
+    /// The table of the engine. `None` where the engine is too old for us.
+    pub fn engine(&self) -> Option<&'static Engine> {
+        let source = self.source.as_ref()?;
+        let new = source.symbol(c"rd_kafka_new")?;
+        let conf_new = source.symbol(c"rd_kafka_conf_new")?;
+        let is_it = |known: &&Known| {
+            known.conf_new == conf_new && ptr::eq(known.engine.new as *const c_void, new.as_ptr())
+        };
+        if let Some(known) = all_known().find(is_it) {
+            return Some(&known.engine);
+        }
+        let object = objects::holding(conf_new.as_ptr())?;
+        let engine = match table(source, &object) {
+            Ok(engine) => engine,
+            Err(missing) => {
+                debug!(
+                    "the librdkafka in {} has no {}: it is too old, and its clients stay as they \
+                     are",
+                    object.name.to_string_lossy(),
+                    missing.to_string_lossy()
+                );
+                return None;
+            }
+        };
+        // Our hooks do not need it, but the table does.
+        object.pin();
+        let fresh = Box::into_raw(Box::new(Known {
+            engine,
+            conf_new,
+            next: ptr::null(),
+        }));
+        let mut head = KNOWN.load(Ordering::Acquire);
+        loop {
+            // SAFETY: just made, and nobody else has seen it yet.
+            unsafe { (*fresh).next = head };
+            match KNOWN.compare_exchange(head, fresh, Ordering::AcqRel, Ordering::Acquire) {
+                // SAFETY: never freed from here on.
+                Ok(_) => return Some(unsafe { &(*fresh).engine }),
+                // Another thread may have added the same: two tables of one engine do no harm.
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+/// Fills the table; the error is the name of a function that the engine lacks.
+fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
+    let find = |name: &'static CStr| source.symbol(name).ok_or(name);
+    // SAFETY: librdkafka's function of each name has the type of the field that it fills, in every
+    // version since 1.0 that has it.
+    let engine = unsafe {
+        Engine {
+            new: function(find(c"rd_kafka_new")?),
+            topic_new: function(find(c"rd_kafka_topic_new")?),
+            version: function(find(c"rd_kafka_version")?),
+            version_str: function(find(c"rd_kafka_version_str")?),
+            conf_new: function(find(c"rd_kafka_conf_new")?),
+            conf_destroy: function(find(c"rd_kafka_conf_destroy")?),
+            conf_get: function(find(c"rd_kafka_conf_get")?),
+            conf_set: function(find(c"rd_kafka_conf_set")?),
+            conf_dump: function(find(c"rd_kafka_conf_dump")?),
+            topic_conf_dump: function(find(c"rd_kafka_topic_conf_dump")?),
+            conf_dump_free: function(find(c"rd_kafka_conf_dump_free")?),
+            conf_default_topic_conf: source
+                .symbol(c"rd_kafka_conf_get_default_topic_conf")
+                .map(|found| function(found)),
+            topic_conf_get: function(find(c"rd_kafka_topic_conf_get")?),
+            topic_conf_set: function(find(c"rd_kafka_topic_conf_set")?),
+            add_on_new: function(find(c"rd_kafka_conf_interceptor_add_on_new")?),
+            add_on_destroy: function(find(c"rd_kafka_interceptor_add_on_destroy")?),
+            undo: None,
+            frees_interceptors: false,
+            on_new_list: OnceCell::new(),
+            file: object.name.to_string_lossy().into_owned(),
+        }
+    };
+    // SAFETY: takes nothing.
+    let version = unsafe { (engine.version)() };
+    Ok(Engine {
+        frees_interceptors: version < MENDED_IN,
+        ..engine
+    })
+}
+
+/// A function by its address.
+///
+/// # Safety
+/// `F` is the type of the function at this address, as a pointer.
+pub unsafe fn function<F: Copy>(address: NonNull<c_void>) -> F {
+    const { assert!(size_of::<F>() == size_of::<NonNull<c_void>>()) };
+    // SAFETY: both are pointers of one size; the rest is the caller's contract.
+    unsafe { transmute_copy::<NonNull<c_void>, F>(&address) }
+}

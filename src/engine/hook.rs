@@ -1,0 +1,115 @@
+//! The `on_new` interceptor on an application's `conf`, and what an engine with a fault makes of
+//! it.
+//!
+//! Up to 2.12 a creation that fails after `on_new` frees the interceptor lists that it shares with
+//! the application's `conf`, and the application's own `rd_kafka_conf_destroy()` frees them again
+//! ([`Engine::frees_interceptors`]). An application without interceptors has empty lists and never
+//! notices; with ours it would crash. So in such an engine the list is made empty again after the
+//! failure: what it held is freed already.
+//!
+//! librdkafka has no function for that, and the place of the list differs between versions. It is
+//! found by looking which bytes of a `conf` the first interceptor changes.
+//!
+//! [`Engine::frees_interceptors`]: super::Engine::frees_interceptors
+
+use std::ffi::CStr;
+
+use super::conf::{Conf, PLAUSIBLE_SIZES};
+use super::ffi::OnNew;
+
+/// Below this a changed word is a number, not a part of an address.
+const LARGEST_NUMBER: u32 = 1024;
+
+/// Where the list of `on_new` interceptors lies in an engine's `conf`.
+#[derive(Debug)]
+pub struct List {
+    /// The words that are zero while it is empty, and their values while it holds one.
+    words: Vec<(usize, u32)>,
+}
+
+impl List {
+    /// What the first interceptor changed. `None` where it was not the first.
+    fn learn(before: &[u32], after: &[u32]) -> Option<Self> {
+        let changed = before.iter().zip(after).enumerate();
+        let changed: Vec<_> = changed.filter(|(_, (old, new))| old != new).collect();
+        let was_empty = changed.iter().all(|(_, (old, _))| **old == 0);
+        let words = changed.iter().map(|(at, (_, new))| (*at, **new)).collect();
+        (was_empty && !changed.is_empty()).then_some(Self { words })
+    }
+
+    /// Whether it holds one interceptor, as when it was learnt.
+    fn holds_one(&self, conf: &[u32]) -> bool {
+        self.words
+            .iter()
+            .filter(|(_, value)| *value < LARGEST_NUMBER)
+            .all(|(at, value)| conf.get(*at) == Some(value))
+    }
+}
+
+/// Our interceptor on one `conf`.
+#[derive(Debug, Default)]
+pub struct Hook {
+    /// The list holds our interceptor alone, and the engine frees it in a failed creation.
+    is_at_risk: bool,
+}
+
+impl Hook {
+    /// Adds the interceptor. A second one of the same name and function is refused by the engine,
+    /// which leaves the first: just as good. Where it would be a risk it is not added.
+    pub fn add(conf: &Conf<'_>, name: &CStr, on_new: OnNew) -> Self {
+        let engine = conf.engine();
+        if !engine.frees_interceptors {
+            conf.add_on_new(name, on_new);
+            return Self::default();
+        }
+        if !PLAUSIBLE_SIZES.contains(&conf.size()) {
+            return Self::default();
+        }
+        let before = conf.words();
+        conf.add_on_new(name, on_new);
+        let after = conf.words();
+        if let Some(list) = List::learn(&before, &after) {
+            // Another thread may have learnt the same meanwhile.
+            let _ = engine.on_new_list.set(list);
+        }
+        let list = engine.on_new_list.get();
+        Self {
+            is_at_risk: list.is_some_and(|list| list.holds_one(&after)),
+        }
+    }
+
+    /// After a creation that failed once `on_new` had run: empties the list that the engine freed.
+    pub fn forget_freed(&self, conf: &Conf<'_>) {
+        if self.is_at_risk
+            && let Some(list) = conf.engine().on_new_list.get()
+        {
+            conf.write_words(list.words.iter().map(|(at, _)| (*at, 0)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: [u32; 8] = [7, 0, 0, 0, 0, 9, 0, 3];
+    const WITH_ONE: [u32; 8] = [7, 16, 1, 0xdead_0000, 0x7fff, 9, 0, 3];
+    const WITH_TWO: [u32; 8] = [7, 16, 2, 0xdead_0000, 0x7fff, 9, 0, 3];
+
+    #[test]
+    fn the_first_interceptor_shows_the_list() {
+        let list = List::learn(&EMPTY, &WITH_ONE).unwrap();
+        assert!(list.holds_one(&WITH_ONE));
+        let elsewhere = [7, 16, 1, 0xbeef_0000, 0x7ffe, 9, 0, 3];
+        assert!(list.holds_one(&elsewhere));
+    }
+
+    #[test]
+    fn an_applications_own_interceptor_is_not_forgotten() {
+        let list = List::learn(&EMPTY, &WITH_ONE).unwrap();
+        assert!(!list.holds_one(&WITH_TWO));
+        assert!(!list.holds_one(&EMPTY));
+        assert!(List::learn(&WITH_ONE, &WITH_TWO).is_none());
+        assert!(List::learn(&WITH_ONE, &WITH_ONE).is_none());
+    }
+}

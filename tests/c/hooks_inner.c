@@ -1,0 +1,4 @@
+/* The last of the libraries that define the function. */
+int hooks_layer(void) {
+        return 2;
+}

@@ -1,0 +1,82 @@
+//! The reference service, as an operator runs it, and what it knows of clients.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{built, scratch, tool, unique};
+
+/// What clients must show, as `SUPERSTREAM_TOKEN`.
+pub const TOKEN: &str = "a-token-for-tests";
+
+/// A service in a process of its own.
+pub struct Service {
+    /// The value for `SUPERSTREAM_HOST`.
+    pub url: String,
+    child: Child,
+    rules: PathBuf,
+}
+
+impl Service {
+    /// Starts it with rules, in TOML.
+    pub fn with_rules(text: &str) -> Self {
+        let rules = unique(scratch(), "rules.toml");
+        fs::write(&rules, text).unwrap();
+        let mut command = tool(built().join("superstream-service"));
+        command
+            .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--rules"])
+            .arg(&rules)
+            .env("SUPERSTREAM_TOKEN", TOKEN)
+            .stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make build`): {error}"));
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim_end()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("the service did not start: {line:?}"))
+            .to_owned();
+        Self { url, child, rules }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut answer = ureq::get(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .call()
+            .unwrap();
+        answer.body_mut().read_json().unwrap()
+    }
+
+    /// All that it knows of every client, the newest first.
+    pub fn clients(&self) -> Vec<Value> {
+        let mut clients = Vec::new();
+        let mut after = None;
+        loop {
+            let more = after.map_or(String::new(), |last| format!("&after={last}"));
+            let page = self.get(&format!("/v1/clients?limit=1000{more}"));
+            for client in page["clients"].as_array().unwrap() {
+                let hash = client["client_hash"].as_str().unwrap();
+                clients.push(self.get(&format!("/v1/clients/{hash}")));
+            }
+            after = page["next"].as_i64();
+            if after.is_none() {
+                return clients;
+            }
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.rules);
+    }
+}
