@@ -26,21 +26,6 @@ void superstream_engine_failed_creation(rd_kafka_conf_t *conf) {
         rd_list_destroy(&conf->interceptors.on_broker_state_change);
 }
 
-/* The size of what superstream_engine_save_modified() writes. */
-size_t superstream_engine_modified_size(void) {
-        return sizeof(struct rd_kafka_anyconf_hdr);
-}
-
-/* The bits that tell which properties the application has set. Setting a property to its old
- * value leaves its bit behind; putting the bits back leaves nothing. */
-void superstream_engine_save_modified(const rd_kafka_conf_t *conf, void *to) {
-        memcpy(to, &conf->hdr, sizeof(conf->hdr));
-}
-
-void superstream_engine_restore_modified(rd_kafka_conf_t *conf, const void *from) {
-        memcpy(&conf->hdr, from, sizeof(conf->hdr));
-}
-
 /* A failed creation leaves in the configuration what the engine derived from it. With the old
  * values back it is derived anew: the application reads what stock would have left. */
 void superstream_engine_finalize(rd_kafka_conf_t *conf, rd_kafka_type_t type) {

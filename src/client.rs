@@ -22,7 +22,7 @@ use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, St
 use crate::boundary;
 use crate::debug;
 use crate::engine::applied::Applied;
-use crate::engine::conf::{Conf, ERRSTR_SIZE};
+use crate::engine::conf::{Conf, ERRSTR_SIZE, OwnedConf};
 use crate::engine::ffi::{
     self, ClientType, ResponseError, ShareConsumerNew, rd_kafka_conf_s, rd_kafka_s,
 };
@@ -177,8 +177,8 @@ fn begin(call: &NewCall) -> Option<Creation> {
         ffi::CONSUMER => ClientKind::Consumer,
         _ => return None,
     };
-    let own = OwnConf::where_null(call);
-    let pointer = NonNull::new(own.as_ref().map_or(call.conf, |own| own.pointer))?;
+    let own = own_where_null(call);
+    let pointer = NonNull::new(own.as_ref().map_or(call.conf, OwnedConf::as_ptr))?;
     // SAFETY: the application's configuration by the contract of `create`, or our own.
     let conf = unsafe { Conf::borrow(call.engine, pointer) };
 
@@ -321,8 +321,8 @@ fn hides_topic_conf(conf: &Conf<'_>) -> bool {
 unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     let before = errno::get();
     // A null `conf` means the engine's defaults; to tune them they need a `conf` of ours.
-    let own = OwnConf::where_null(call);
-    let pointer = own.as_ref().map_or(call.conf, |own| own.pointer);
+    let own = own_where_null(call);
+    let pointer = own.as_ref().map_or(call.conf, OwnedConf::as_ptr);
     let Some(valid) = NonNull::new(pointer) else {
         // SAFETY: the caller's contract.
         return unsafe { call.forward() };
@@ -346,7 +346,9 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
 
     if !handle.is_null() {
         // The engine owns the configuration now.
-        std::mem::forget(own);
+        if let Some(own) = own {
+            own.given_away();
+        }
         boundary::catch(|| created(creation));
         errno::set(after);
         return handle;
@@ -398,33 +400,12 @@ fn forget_freed(creation: &Creation, hook: Option<&Hook>, conf: &Conf<'_>) {
     }
 }
 
-/// A `conf` of ours, in place of the null that the application passed.
-struct OwnConf {
-    engine: &'static Engine,
-    pointer: *mut rd_kafka_conf_s,
-}
-
-impl OwnConf {
-    fn where_null(call: &NewCall) -> Option<Self> {
-        // A share consumer has no defaults to fall back on: what the engine makes of a null is
-        // its own affair.
-        if !call.conf.is_null() || matches!(call.what, What::ShareConsumer(_)) {
-            return None;
-        }
-        // SAFETY: takes nothing.
-        let pointer = unsafe { (call.engine.conf_new)() };
-        Some(Self {
-            engine: call.engine,
-            pointer,
-        })
-    }
-}
-
-impl Drop for OwnConf {
-    fn drop(&mut self) {
-        // SAFETY: made by conf_new of the same engine, and not given away: whoever gives it
-        // away forgets this value.
-        unsafe { (self.engine.conf_destroy)(self.pointer) };
+/// A `conf` of ours, in place of the null that the application passed: the engine's defaults. A
+/// share consumer has none to fall back on: what the engine makes of a null is its own affair.
+fn own_where_null(call: &NewCall) -> Option<OwnedConf<'static>> {
+    match call.what {
+        What::Client(_) if call.conf.is_null() => OwnedConf::new(call.engine),
+        _ => None,
     }
 }
 

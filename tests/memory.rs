@@ -19,7 +19,10 @@ use std::sync::OnceLock;
 use driver::Driver;
 use fault_service::FaultService;
 use serde_json::json;
-use support::{Cluster, Library, compile, root, run, tool, with_library, with_library_in};
+use support::{
+    Cluster, Library, compile, engine_has, other_engine, root, run, tool, with_library,
+    with_library_in,
+};
 
 /// No exit status of the driver's own.
 const FOUND: &str = "99";
@@ -87,7 +90,8 @@ fn asan() -> Command {
     let mut command = with_library(Library::DropIn, sanitized());
     command.env(
         "ASAN_OPTIONS",
-        "detect_leaks=1:exitcode=99:abort_on_error=0",
+        // With us preloaded, the sanitizer's library does not come first.
+        "detect_leaks=1:exitcode=99:abort_on_error=0:verify_asan_link_order=0",
     );
     command.env("UBSAN_OPTIONS", "print_stacktrace=1");
     command
@@ -121,6 +125,10 @@ fn start(watch: Watch) -> (FaultService, Driver) {
 fn watched(watch: Watch, scripts: &[&[&str]]) {
     let (_service, mut driver) = start(watch);
     for command in scripts.concat() {
+        if command == "count-new" && !engine_has([2, 13]) {
+            // An application with interceptors of its own crashes there without us too.
+            continue;
+        }
         let (command, fails) = match command.strip_prefix('!') {
             Some(command) => (command, true),
             None => (command, false),
@@ -225,6 +233,9 @@ fn valgrind_watches_a_late_failure() {
 /// The watch sees what it is there for: the fault that is mended in ours, in the stock engine.
 #[test]
 fn valgrind_sees_the_fault_of_the_stock_engine() {
+    if other_engine().is_some() && engine_has([2, 13]) {
+        return;
+    }
     let mut driver = Driver::spawn(&mut valgrind(Library::Stock, driver::program()));
     for command in [LATE, &["count-new", "new producer"]].concat() {
         driver.say(command);

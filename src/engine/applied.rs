@@ -2,7 +2,8 @@
 
 use superstream_protocol::Change;
 
-use super::conf::Conf;
+use super::Engine;
+use super::conf::{Conf, OwnedConf};
 use crate::debug;
 
 /// The property that the engine derives from linger, twice as large, where it is not set itself
@@ -15,8 +16,8 @@ const LARGEST_DERIVED: f64 = 900_000.0;
 pub struct Applied {
     /// Name and value before, in the order of setting.
     old: Vec<(String, String)>,
-    /// What setting them left behind besides their values: where, before and after.
-    traces: Vec<(usize, u32, u32)>,
+    /// The configuration's memory before.
+    before: Vec<u32>,
     /// [`DERIVED`] before the engine took the configuration.
     derived: Option<String>,
 }
@@ -38,7 +39,7 @@ impl Applied {
         if changes.is_empty() {
             return missed;
         }
-        let before = conf.traces();
+        self.before = conf.words();
         for change in changes {
             let result = if missed.is_empty() {
                 self.set(conf, change)
@@ -56,7 +57,6 @@ impl Applied {
                 Err(reason) => missed.push((change, reason)),
             }
         }
-        self.traces = differences(&before, &conf.traces());
         self.derived = conf.get(DERIVED);
         missed
     }
@@ -76,31 +76,21 @@ impl Applied {
         Err(format!("it was set, but reads {now:?}"))
     }
 
-    /// Undoes everything, newest first, and forgets that it was ever set where the engine lets
-    /// us.
+    /// Undoes everything, newest first, and forgets that it was ever set.
     pub fn put_back(&self, conf: &Conf<'_>) {
-        self.put_back_values(conf);
-        self.put_back_traces(conf);
-        self.put_back_derived(conf);
-    }
-
-    fn put_back_values(&self, conf: &Conf<'_>) {
         for (key, old) in self.old.iter().rev() {
             if let Err(error) = conf.set(key, old) {
                 debug!("{key} cannot be put back to {old}: {error}");
             }
         }
-    }
-
-    /// What another has changed since stays as it is: bits that are not as we left them.
-    fn put_back_traces(&self, conf: &Conf<'_>) {
-        let now = conf.traces();
-        let put_back = self.traces.iter().filter_map(|(at, before, after)| {
-            let now = now.get(*at)?;
-            let ours = before ^ after;
-            (now & ours == after & ours).then_some((*at, (now & !ours) | (before & ours)))
-        });
-        conf.put_back_traces(&put_back.collect::<Vec<_>>());
+        for (key, _) in &self.old {
+            if let Some(bit) = SetBit::of(conf.engine(), key)
+                && !bit.is_in(&self.before)
+            {
+                bit.clear(conf);
+            }
+        }
+        self.put_back_derived(conf);
     }
 
     /// An engine that took our linger has derived another property from it. One that lets us at it
@@ -108,35 +98,57 @@ impl Applied {
     /// linger gives, and does not count as set.
     fn put_back_derived(&self, conf: &Conf<'_>) {
         let now = conf.get(DERIVED);
-        let linger = self.old.iter().find(|(key, _)| key == "linger.ms");
-        let (Some(now), Some((_, linger))) = (now, linger) else {
-            return;
-        };
-        let Ok(linger) = linger.parse::<f64>() else {
-            return;
-        };
-        if conf.engine().undo.is_some() || self.derived.as_ref() == Some(&now) {
+        if conf.engine().conf_finalize.is_some() || now == self.derived {
             return;
         }
-        let derived = (2.0 * linger).min(LARGEST_DERIVED).trunc().to_string();
-        let unset = conf.traces();
-        let set = conf.set(DERIVED, &now).map(|()| conf.traces());
-        let Ok(set) = set else {
-            return;
-        };
-        if conf.set(DERIVED, &derived).is_ok() {
-            let bit = differences(&unset, &set).into_iter();
-            conf.put_back_traces(&bit.map(|(at, unset, _)| (at, unset)).collect::<Vec<_>>());
+        let linger = self.old.iter().find(|(key, _)| key == "linger.ms");
+        let linger = linger.and_then(|(_, old)| old.parse::<f64>().ok());
+        let bit = SetBit::of(conf.engine(), DERIVED);
+        if let (Some(linger), Some(bit)) = (linger, bit) {
+            let derived = (2.0 * linger).min(LARGEST_DERIVED).trunc();
+            if let Err(error) = conf.set(DERIVED, &derived.to_string()) {
+                debug!("{DERIVED} cannot be put back: {error}");
+            }
+            bit.clear(conf);
         }
     }
 }
 
-fn differences(before: &[u32], after: &[u32]) -> Vec<(usize, u32, u32)> {
-    let pairs = before.iter().zip(after).enumerate();
-    let differ = pairs.filter(|(_, (before, after))| before != after);
-    differ
-        .map(|(at, (before, after))| (at, *before, *after))
-        .collect()
+/// The bit in a `conf` that tells that a property was set. The engine has checks that depend on it
+/// (linger against timeouts), and no function that clears it.
+struct SetBit {
+    word: usize,
+    bit: u32,
+}
+
+impl SetBit {
+    /// Finds it by what setting a property to the value that it has changes: nothing else. `None`
+    /// where that is more than one bit.
+    fn of(engine: &Engine, key: &str) -> Option<Self> {
+        let scratch = OwnedConf::new(engine)?;
+        let conf = scratch.borrow();
+        let before = conf.words();
+        conf.set(key, &conf.get(key)?).ok()?;
+        let after = conf.words();
+        let pairs = before.iter().zip(&after).enumerate();
+        let mut changed = pairs.filter(|(_, (before, after))| before != after);
+        let (word, (before, after)) = changed.next()?;
+        let bit = before ^ after;
+        let is_it = changed.next().is_none() && bit.is_power_of_two() && after & bit != 0;
+        is_it.then_some(Self { word, bit })
+    }
+
+    fn is_in(&self, words: &[u32]) -> bool {
+        words
+            .get(self.word)
+            .is_some_and(|word| word & self.bit != 0)
+    }
+
+    fn clear(&self, conf: &Conf<'_>) {
+        if let Some(word) = conf.words().get(self.word) {
+            conf.write_words([(self.word, word & !self.bit)].into_iter());
+        }
+    }
 }
 
 /// The engine may format a number in another way than it was given.

@@ -1,7 +1,7 @@
 //! Reading and setting the properties of a configuration that belongs to somebody else.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char};
 use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
 
@@ -9,7 +9,7 @@ use super::Engine;
 use super::ffi::{self, OnNew, rd_kafka_conf_s, rd_kafka_topic_conf_s};
 
 /// Sizes in bytes that a `conf` may have. Another one means that the allocator does not tell it.
-pub const PLAUSIBLE_SIZES: RangeInclusive<usize> = 1024..=64 * 1024;
+const PLAUSIBLE_SIZES: RangeInclusive<usize> = 1024..=64 * 1024;
 /// Room for librdkafka's error texts.
 pub const ERRSTR_SIZE: usize = 4096;
 
@@ -72,12 +72,12 @@ impl<'e> Conf<'e> {
         properties
     }
 
-    /// Derives anew what the engine derives from the properties when it takes a configuration, as
-    /// far as another one has derived it from our changes.
+    /// Derives anew what the engine derives from the properties when it takes a configuration, where
+    /// it lets us.
     pub fn finalize(&self, kind: ffi::ClientType) {
-        if let Some(undo) = &self.engine.undo {
+        if let Some(finalize) = self.engine.conf_finalize {
             // SAFETY: valid by `borrow`; the engine does the same in each creation.
-            unsafe { (undo.finalize)(self.pointer.as_ptr(), kind) };
+            unsafe { finalize(self.pointer.as_ptr(), kind) };
         }
     }
 
@@ -100,16 +100,20 @@ impl<'e> Conf<'e> {
         };
     }
 
-    /// How many bytes the configuration takes, as far as the allocator tells.
-    pub fn size(&self) -> usize {
+    /// How many words the configuration's memory has, as far as the allocator tells.
+    fn word_count(&self) -> usize {
         // SAFETY: the engine allocates a configuration with the process's malloc.
-        unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) }
+        let size = unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) };
+        match PLAUSIBLE_SIZES.contains(&size) {
+            true => size / size_of::<u32>(),
+            false => 0,
+        }
     }
 
-    /// The configuration's memory.
+    /// The configuration's memory. Empty where its size is not known.
     pub fn words(&self) -> Vec<u32> {
         let words = self.pointer.as_ptr().cast::<u32>();
-        let count = self.size() / size_of::<u32>();
+        let count = self.word_count();
         // SAFETY: so many bytes belong to it, the engine zeroed them, and nobody else uses it.
         (0..count)
             .map(|at| unsafe { words.add(at).read() })
@@ -118,55 +122,52 @@ impl<'e> Conf<'e> {
 
     /// Writes words of the configuration's memory.
     pub fn write_words(&self, words: impl Iterator<Item = (usize, u32)>) {
-        let count = self.size() / size_of::<u32>();
+        let count = self.word_count();
         for (at, value) in words.filter(|(at, _)| *at < count) {
             // SAFETY: inside the configuration, which nobody else uses.
             unsafe { self.pointer.as_ptr().cast::<u32>().add(at).write(value) };
         }
     }
+}
 
-    /// Where setting a property leaves its trace besides its value: the bits of the properties that
-    /// count as set. An engine that does not let us at them hides them in its memory.
-    pub fn traces(&self) -> Vec<u32> {
-        let Some(undo) = &self.engine.undo else {
-            return match PLAUSIBLE_SIZES.contains(&self.size()) {
-                true => self.words(),
-                false => Vec::new(),
-            };
-        };
+/// A configuration of our own.
+#[derive(Debug)]
+pub struct OwnedConf<'e> {
+    engine: &'e Engine,
+    pointer: NonNull<rd_kafka_conf_s>,
+}
+
+impl<'e> OwnedConf<'e> {
+    /// The engine's defaults.
+    pub fn new(engine: &'e Engine) -> Option<Self> {
         // SAFETY: takes nothing.
-        let size = unsafe { (undo.size)() };
-        let mut saved = vec![0_u64; size.div_ceil(size_of::<u64>())];
-        // SAFETY: valid by `borrow`, and `saved` has room for `size` bytes.
-        unsafe { (undo.save)(self.pointer.as_ptr(), saved.as_mut_ptr().cast::<c_void>()) };
-        let halves = saved.iter().map(|word| word.to_ne_bytes());
-        halves
-            .flat_map(|[a, b, c, d, e, f, g, h]| {
-                [
-                    u32::from_ne_bytes([a, b, c, d]),
-                    u32::from_ne_bytes([e, f, g, h]),
-                ]
-            })
-            .collect()
+        let pointer = NonNull::new(unsafe { (engine.conf_new)() })?;
+        Some(Self { engine, pointer })
     }
 
-    /// Puts back what [`Self::traces`] gave of this same configuration, where it was changed since.
-    pub fn put_back_traces(&self, changed: &[(usize, u32)]) {
-        if changed.is_empty() {
-            return;
+    /// To read and set it.
+    pub fn borrow(&self) -> Conf<'e> {
+        Conf {
+            engine: self.engine,
+            pointer: self.pointer,
         }
-        let Some(undo) = &self.engine.undo else {
-            self.write_words(changed.iter().copied());
-            return;
-        };
-        let mut traces = self.traces();
-        for (at, value) in changed {
-            if let Some(word) = traces.get_mut(*at) {
-                *word = *value;
-            }
-        }
-        // SAFETY: valid by `borrow`, and `traces` has the size that `save` filled.
-        unsafe { (undo.restore)(self.pointer.as_ptr(), traces.as_ptr().cast::<c_void>()) };
+    }
+
+    /// For a function of the engine that may take it.
+    pub fn as_ptr(&self) -> *mut rd_kafka_conf_s {
+        self.pointer.as_ptr()
+    }
+
+    /// The engine took it.
+    pub fn given_away(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for OwnedConf<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by conf_new of the same engine, and not given away.
+        unsafe { (self.engine.conf_destroy)(self.pointer.as_ptr()) };
     }
 }
 

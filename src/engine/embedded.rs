@@ -17,11 +17,11 @@ use rdkafka_sys as _;
 
 use once_cell::sync::OnceCell;
 
+use super::Engine;
 use super::ffi::{
     ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
-use super::{Engine, Undo};
 
 unsafe extern "C-unwind" {
     fn superstream_engine_rd_kafka_new(
@@ -38,9 +38,6 @@ unsafe extern "C-unwind" {
 }
 
 unsafe extern "C" {
-    fn superstream_engine_modified_size() -> usize;
-    fn superstream_engine_save_modified(conf: *const rd_kafka_conf_s, to: *mut c_void);
-    fn superstream_engine_restore_modified(conf: *mut rd_kafka_conf_s, from: *const c_void);
     fn superstream_engine_finalize(conf: *mut rd_kafka_conf_s, kind: ClientType);
 
     fn rd_kafka_version() -> c_int;
@@ -114,12 +111,7 @@ pub static EMBEDDED: Engine = Engine {
     topic_conf_set: rd_kafka_topic_conf_set,
     add_on_new: rd_kafka_conf_interceptor_add_on_new,
     add_on_destroy: rd_kafka_interceptor_add_on_destroy,
-    undo: Some(Undo {
-        size: superstream_engine_modified_size,
-        save: superstream_engine_save_modified,
-        restore: superstream_engine_restore_modified,
-        finalize: superstream_engine_finalize,
-    }),
+    conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,
     on_new_list: OnceCell::new(),
     file: String::new(),

@@ -238,7 +238,7 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             topic_conf_set: function(find(c"rd_kafka_topic_conf_set")?),
             add_on_new: function(find(c"rd_kafka_conf_interceptor_add_on_new")?),
             add_on_destroy: function(find(c"rd_kafka_interceptor_add_on_destroy")?),
-            undo: None,
+            conf_finalize: None,
             frees_interceptors: false,
             on_new_list: OnceCell::new(),
             file: object.name.to_string_lossy().into_owned(),

@@ -14,7 +14,7 @@
 
 use std::ffi::CStr;
 
-use super::conf::{Conf, PLAUSIBLE_SIZES};
+use super::conf::Conf;
 use super::ffi::OnNew;
 
 /// Below this a changed word is a number, not a part of an address.
@@ -62,10 +62,10 @@ impl Hook {
             conf.add_on_new(name, on_new);
             return Self::default();
         }
-        if !PLAUSIBLE_SIZES.contains(&conf.size()) {
+        let before = conf.words();
+        if before.is_empty() {
             return Self::default();
         }
-        let before = conf.words();
         conf.add_on_new(name, on_new);
         let after = conf.words();
         if let Some(list) = List::learn(&before, &after) {

@@ -83,8 +83,8 @@ pub struct Engine {
         Option<OnDestroy>,
         *mut c_void,
     ) -> ResponseError,
-    /// Where the engine lets us: what it takes to undo a change without a trace.
-    pub undo: Option<Undo>,
+    /// Where the engine lets us: derives anew what it derives from a configuration.
+    pub conf_finalize: Option<unsafe extern "C" fn(*mut rd_kafka_conf_s, ClientType)>,
     /// A creation that fails after `on_new` frees the interceptor lists of the application's
     /// `conf` (`rdkafka.c`, label `fail`; librdkafka issue 4142, pull request 5240). See [`hook`].
     pub frees_interceptors: bool,
@@ -97,18 +97,6 @@ pub struct Engine {
 /// `rd_kafka_conf_get_default_topic_conf()`.
 pub type DefaultTopicConf =
     unsafe extern "C" fn(*mut rd_kafka_conf_s) -> *mut rd_kafka_topic_conf_s;
-
-/// Functions inside an engine that undo what setting a property leaves behind.
-pub struct Undo {
-    /// The size of the bits that tell which properties of a `conf` were set.
-    pub size: unsafe extern "C" fn() -> usize,
-    /// Saves the bits.
-    pub save: unsafe extern "C" fn(*const rd_kafka_conf_s, *mut c_void),
-    /// Puts bits back.
-    pub restore: unsafe extern "C" fn(*mut rd_kafka_conf_s, *const c_void),
-    /// Derives anew what the engine derives from the properties.
-    pub finalize: unsafe extern "C" fn(*mut rd_kafka_conf_s, ClientType),
-}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

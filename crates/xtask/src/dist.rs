@@ -30,6 +30,27 @@ Requires: rdkafka
 Cflags: -I${includedir}
 ";
 
+/// The products beside the drop-in: where cargo and `make preload` put each, and where it goes.
+const PRODUCTS: &[(&str, &str, u32)] = &[
+    (
+        "preload/libsuperstream.so",
+        "lib/libsuperstream.so.0",
+        0o644,
+    ),
+    (
+        "preload/libsuperstream-hooks.so",
+        "lib/libsuperstream-hooks.so",
+        0o644,
+    ),
+    (
+        "preload/libsuperstream-plugin.so",
+        "lib/libsuperstream-plugin.so",
+        0o644,
+    ),
+    ("superstream", "bin/superstream", 0o755),
+    ("superstream-service", "bin/superstream-service", 0o755),
+];
+
 /// Fills `prefix` from `built`, the folder with cargo's products, and the drop-in `library`.
 pub fn fill(built: &Path, library: &Path, prefix: &Path) -> Result<(), Failure> {
     let headers = built.join("engine");
@@ -38,13 +59,10 @@ pub fn fill(built: &Path, library: &Path, prefix: &Path) -> Result<(), Failure> 
 
     product(library, built, &prefix.join("lib/librdkafka.so.1"), 0o644)?;
     link("librdkafka.so.1", &prefix.join("lib/librdkafka.so"))?;
-    let service = built.join("superstream-service");
-    product(
-        &service,
-        built,
-        &prefix.join("bin/superstream-service"),
-        0o755,
-    )?;
+    for (from, to, mode) in PRODUCTS {
+        product(&built.join(from), built, &prefix.join(to), *mode)?;
+    }
+    link("libsuperstream.so.0", &prefix.join("lib/libsuperstream.so"))?;
 
     for header in ["rdkafka.h", "rdkafka_mock.h"] {
         let to = prefix.join("include/librdkafka").join(header);
@@ -97,11 +115,7 @@ const CMAKE_VERSION: &str = include_str!("../../../cmake/ConfigVersion.cmake.in"
 /// Installs an ELF file without debug information and without folders of this machine.
 fn product(from: &Path, built: &Path, to: &Path, mode: u32) -> Result<(), Failure> {
     if !from.exists() {
-        return Err(format!(
-            "{} is missing: run `cargo build --release --workspace`",
-            from.display()
-        )
-        .into());
+        return Err(format!("{} is missing: run `make build`", from.display()).into());
     }
     let stripped = to.with_extension("stripped");
     make_folder_of(to)?;

@@ -1,0 +1,183 @@
+//! A process's status as a table for people.
+
+use serde_json::Value;
+
+use super::member;
+use crate::report::Page;
+use crate::text;
+
+/// The table of one process.
+pub fn of(document: &Value) -> String {
+    let mut page = Page::default();
+    let on = document.pointer("/superstream/on").and_then(Value::as_bool);
+    page.title(&format!(
+        "process {}: Superstream {} {}, mode {}",
+        document["pid"],
+        member(document, "/superstream/version"),
+        if on == Some(false) { "off" } else { "on" },
+        known(member(document, "/superstream/mode")),
+    ));
+    for engine in list(document, "/engines") {
+        let (version, file) = (member(engine, "/version"), member(engine, "/file"));
+        page.line(
+            "librdkafka",
+            &format!("{}, {}", known(version), known(file)),
+        );
+    }
+    page.line("service", &service(document));
+    let clients: Vec<&Value> = list(document, "/clients").collect();
+    if clients.is_empty() {
+        page.line("clients", "none");
+    }
+    for client in clients {
+        describe(&mut page, client);
+    }
+    if let Some(left_out) = document["clients_left_out"]
+        .as_u64()
+        .filter(|count| *count > 0)
+    {
+        page.line("", &format!("{left_out} more clients are not shown"));
+    }
+    page.0
+}
+
+fn service(document: &Value) -> String {
+    let state = match member(document, "/service/state") {
+        "up" => "answers",
+        "down" => "does not answer",
+        _ => "not asked yet",
+    };
+    let host = member(document, "/service/host");
+    match member(document, "/service/reason") {
+        "" => format!("{host}: {state}"),
+        reason => format!("{host}: {state} ({reason})"),
+    }
+}
+
+fn describe(page: &mut Page, client: &Value) {
+    let kind = member(client, "/client/type");
+    let mut title = format!("{} {:?}", known(kind), member(client, "/client/client_id"));
+    let mode = member(client, "/superstream/mode");
+    if !mode.is_empty() && mode != "active" {
+        title.push_str(&format!(" (mode {mode})"));
+    }
+    page.line("client", &title);
+    let note = member(client, "/note");
+    if !note.is_empty() {
+        page.line("", note);
+    }
+    let rows: Vec<[String; 4]> = changes(client).chain(refusals(client)).collect();
+    if rows.is_empty() {
+        page.line("", "nothing changed, nothing refused");
+    } else {
+        page.0.push_str(&rows_of(&rows));
+    }
+    for error in list(client, "/errors") {
+        page.line("error", &plain(error));
+    }
+}
+
+fn changes(client: &Value) -> impl Iterator<Item = [String; 4]> {
+    list(client, "/changes").map(|change| {
+        let values = format!("{} -> {}", plain(&change["old"]), plain(&change["new"]));
+        [
+            "changed".to_owned(),
+            plain(&change["key"]),
+            values,
+            plain(&change["reason"]),
+        ]
+    })
+}
+
+fn refusals(client: &Value) -> impl Iterator<Item = [String; 4]> {
+    list(client, "/refusals").map(|refusal| {
+        let asked = plain(&refusal["asked"]);
+        [
+            "refused".to_owned(),
+            plain(&refusal["key"]),
+            asked,
+            plain(&refusal["reason"]),
+        ]
+    })
+}
+
+/// Columns as wide as their widest cell; the last one, the reason, ends where it ends.
+fn rows_of(rows: &[[String; 4]]) -> String {
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths = [width(0), width(1), width(2)];
+    let mut table = String::new();
+    for [what, key, value, reason] in rows {
+        let line = format!(
+            "    {what:0$}  {key:1$}  {value:2$}  {reason}",
+            widths[0], widths[1], widths[2]
+        );
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table
+}
+
+fn list<'a>(document: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
+    document
+        .pointer(path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+/// A value without JSON's quotes, safe for a terminal.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text::clean(text),
+        other => text::clean(&other.to_string()),
+    }
+}
+
+fn known(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_process_is_shown_with_its_clients() {
+        let document = json!({
+            "pid": 7,
+            "superstream": {"version": "0.1.0", "on": true, "mode": "active"},
+            "engines": [{"version": "2.0.2", "file": "/lib/librdkafka.so.1"}],
+            "service": {"host": "http://h", "state": "down", "reason": "timed out"},
+            "clients": [{
+                "client": {"type": "producer", "client_id": "orders\u{1b}[2J"},
+                "changes": [
+                    {"key": "linger.ms", "old": "5", "new": "100", "reason": "fewer requests"},
+                    {"key": "compression.type", "old": "none", "new": "zstd", "reason": "r"},
+                ],
+                "refusals": [{"key": "acks", "asked": 1, "reason": "never touched"}],
+            }],
+            "clients_left_out": 2,
+        });
+        let expected = "\
+process 7: Superstream 0.1.0 on, mode active
+  librdkafka  2.0.2, /lib/librdkafka.so.1
+  service     http://h: does not answer (timed out)
+  client      producer \"orders\\u{1b}[2J\"
+    changed  linger.ms         5 -> 100      fewer requests
+    changed  compression.type  none -> zstd  r
+    refused  acks              1             never touched
+              2 more clients are not shown
+";
+        assert_eq!(of(&document), expected);
+    }
+
+    #[test]
+    fn a_document_with_nothing_in_it_is_no_failure() {
+        assert!(of(&json!({})).contains("clients     none"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Text for a terminal.
+
+use std::io::{self, Write};
+
+/// What others have said, on one line and without a terminal's control sequences: what a process
+/// tells about itself is its own claim.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect()
+}
+
+/// Prints a finished document; whether that worked.
+pub fn print(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_ok()
+}
+
+/// Says why something cannot be done, on standard error.
+pub fn complain(text: &str) {
+    // Nobody is left to be told that this failed.
+    let _ = writeln!(io::stderr(), "superstream: {text}");
+}
+
+/// Breaks a text into lines of at most `width` letters; a longer word has a line of its own.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_sequences_do_not_reach_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\nc\u{9b}d"), "a?[2Jb?c?d");
+        assert_eq!(clean("größer"), "größer");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("incomprehensible a", 5), ["incomprehensible", "a"]);
+    }
+}

@@ -1,0 +1,10 @@
+//! The program as a user meets it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod bindings;
+mod doctor;
+mod refusals;
+mod run;
+mod service;
+mod status;
+mod support;
