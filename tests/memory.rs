@@ -54,6 +54,7 @@ fn valgrind(library: Library, program: &Path) -> Command {
             "--num-callers=30",
             "--fair-sched=yes",
         ])
+        .arg(format!("--suppressions={}", suppressions("valgrind")))
         .arg(format!("--error-exitcode={FOUND}"))
         .arg(program);
     command
@@ -86,6 +87,15 @@ fn sanitized() -> &'static Path {
     })
 }
 
+/// Leaks of a stock engine, where it is not our own.
+fn suppressions(tool: &str) -> String {
+    let name = match other_engine() {
+        Some(_) => format!("tests/engines/{tool}.supp"),
+        None => "/dev/null".to_owned(),
+    };
+    root().join(name).display().to_string()
+}
+
 fn asan() -> Command {
     let mut command = with_library(Library::DropIn, sanitized());
     command.env(
@@ -93,6 +103,8 @@ fn asan() -> Command {
         // With us preloaded, the sanitizer's library does not come first.
         "detect_leaks=1:exitcode=99:abort_on_error=0:verify_asan_link_order=0",
     );
+    let leaks = format!("suppressions={}:print_suppressions=0", suppressions("lsan"));
+    command.env("LSAN_OPTIONS", leaks);
     command.env("UBSAN_OPTIONS", "print_stacktrace=1");
     command
 }

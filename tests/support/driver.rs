@@ -158,6 +158,11 @@ impl Driver {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
     }
 
+    /// The process id, as text.
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// The names of all threads. A thread that has just begun still has the program's name: the
     /// list is asked for until only the first one has.
     #[track_caller]

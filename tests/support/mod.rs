@@ -45,20 +45,20 @@ pub enum Library {
 /// The engine that the tests run with, where it is not our own.
 pub fn other_engine() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let version = env::var("SUPERSTREAM_TEST_ENGINE").ok()?;
-        if version == "debian" {
-            let library = system_library("librdkafka.so.1");
-            let folder = scratch().join("debian");
-            place(&folder, &library);
-            return Some(folder);
-        }
-        let fetch = root().join("tests/engines/fetch");
-        Some(PathBuf::from(
-            run(Command::new(fetch).arg(version)).trim_end(),
-        ))
-    });
+    let folder = FOLDER.get_or_init(|| Some(engine(&env::var("SUPERSTREAM_TEST_ENGINE").ok()?)));
     folder.as_deref()
+}
+
+/// A folder with another librdkafka as `librdkafka.so.1`: `debian`, or a version that
+/// `tests/engines/fetch` knows.
+pub fn engine(name: &str) -> PathBuf {
+    if name == "debian" {
+        let folder = scratch().join("debian");
+        place(&folder, &system_library("librdkafka.so.1"));
+        return folder;
+    }
+    let fetch = root().join("tests/engines/fetch");
+    PathBuf::from(run(Command::new(fetch).arg(name)).trim_end())
 }
 
 /// The engine's version, as far as tests depend on it: ours is new enough for all of them.
