@@ -143,7 +143,9 @@ fn points_into(evidence: *const c_void, object: &Object) -> bool {
 
 /// An engine that was found once. It stays loaded, so this stays true.
 struct Known {
-    engine: Engine,
+    /// `None` where it lacks what we need.
+    engine: Option<Engine>,
+    new: NonNull<c_void>,
     /// Two engines never share this function, whatever wraps the others.
     conf_new: NonNull<c_void>,
     next: *const Self,
@@ -152,19 +154,29 @@ struct Known {
 /// A list that only grows, without a lock: a forked child may find it in any state.
 static KNOWN: AtomicPtr<Known> = AtomicPtr::new(ptr::null_mut());
 
-/// All engines that Superstream has met, the last one first.
-pub fn known() -> impl Iterator<Item = &'static Engine> {
-    all_known().map(|known| &known.engine)
-}
-
 fn all_known() -> impl Iterator<Item = &'static Known> {
     let mut next = KNOWN.load(Ordering::Acquire).cast_const();
     std::iter::from_fn(move || {
-        // SAFETY: null, or from Box::into_raw in `engine` and never freed.
+        // SAFETY: null, or from Box::into_raw in `remember` and never freed.
         let known: &'static Known = unsafe { next.as_ref() }?;
         next = known.next;
         Some(known)
     })
+}
+
+/// Another thread may remember the same meanwhile: two tables of one engine do no harm.
+fn remember(known: Known) -> &'static Known {
+    let fresh = Box::into_raw(Box::new(known));
+    let mut head = KNOWN.load(Ordering::Acquire);
+    loop {
+        // SAFETY: just made, and nobody else has seen it yet.
+        unsafe { (*fresh).next = head };
+        match KNOWN.compare_exchange(head, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: never freed from here on.
+            Ok(_) => return unsafe { &*fresh },
+            Err(now) => head = now,
+        }
+    }
 }
 
 impl Found {
@@ -173,42 +185,35 @@ impl Found {
         let source = self.source.as_ref()?;
         let new = source.symbol(c"rd_kafka_new")?;
         let conf_new = source.symbol(c"rd_kafka_conf_new")?;
-        let is_it = |known: &&Known| {
-            known.conf_new == conf_new && ptr::eq(known.engine.new as *const c_void, new.as_ptr())
-        };
-        if let Some(known) = all_known().find(is_it) {
-            return Some(&known.engine);
-        }
-        let object = objects::holding(conf_new.as_ptr())?;
-        let engine = match table(source, &object) {
-            Ok(engine) => engine,
-            Err(missing) => {
-                debug!(
-                    "the librdkafka in {} has no {}: it is too old, and its clients stay as they \
-                     are",
-                    object.name.to_string_lossy(),
-                    missing.to_string_lossy()
-                );
-                return None;
+        let known = all_known().find(|known| known.new == new && known.conf_new == conf_new);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let object = objects::holding(conf_new.as_ptr())?;
+                // Our hooks do not need it, but the table does.
+                object.pin();
+                remember(Known {
+                    engine: table_or_line(source, &object),
+                    new,
+                    conf_new,
+                    next: ptr::null(),
+                })
             }
         };
-        // Our hooks do not need it, but the table does.
-        object.pin();
-        let fresh = Box::into_raw(Box::new(Known {
-            engine,
-            conf_new,
-            next: ptr::null(),
-        }));
-        let mut head = KNOWN.load(Ordering::Acquire);
-        loop {
-            // SAFETY: just made, and nobody else has seen it yet.
-            unsafe { (*fresh).next = head };
-            match KNOWN.compare_exchange(head, fresh, Ordering::AcqRel, Ordering::Acquire) {
-                // SAFETY: never freed from here on.
-                Ok(_) => return Some(unsafe { &(*fresh).engine }),
-                // Another thread may have added the same: two tables of one engine do no harm.
-                Err(now) => head = now,
-            }
+        known.engine.as_ref()
+    }
+}
+
+fn table_or_line(source: &Source, object: &Object) -> Option<Engine> {
+    match table(source, object) {
+        Ok(engine) => Some(engine),
+        Err(missing) => {
+            debug!(
+                "the librdkafka in {} has no {}: it is too old, and its clients stay as they are",
+                object.name.to_string_lossy(),
+                missing.to_string_lossy()
+            );
+            None
         }
     }
 }

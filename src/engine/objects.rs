@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ops::Range;
 use std::path::Path;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 /// A loaded object.
 #[derive(Debug)]
@@ -81,9 +81,11 @@ pub fn next_symbol(name: &CStr) -> Option<NonNull<c_void>> {
     symbol(libc::RTLD_NEXT, name)
 }
 
-/// Finds a function in the global scope.
+/// Finds a function in the global scope. `RTLD_DEFAULT` would search this library first.
 pub fn global_symbol(name: &CStr) -> Option<NonNull<c_void>> {
-    symbol(libc::RTLD_DEFAULT, name)
+    // SAFETY: the handle of the program, which is loaded.
+    let program = NonNull::new(unsafe { libc::dlopen(ptr::null(), libc::RTLD_LAZY) })?;
+    Handle(program).symbol(name)
 }
 
 fn symbol(handle: *mut c_void, name: &CStr) -> Option<NonNull<c_void>> {

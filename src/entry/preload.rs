@@ -7,10 +7,11 @@
 use std::arch::naked_asm;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::boundary;
 use crate::client::{self, NewCall, What};
+use crate::debug;
 use crate::engine::Engine;
 use crate::engine::ffi::{
     ClientType, New, ShareConsumerNew, TopicNew, rd_kafka_conf_s, rd_kafka_s, rd_kafka_share_s,
@@ -254,8 +255,16 @@ fn target<F: Copy>(
 ///
 /// # Safety
 /// `errstr` has room for `size` bytes, or `size` is 0.
+#[inline(never)] // See `Target`.
 unsafe fn no_engine(errstr: *mut c_char, size: usize) {
     const TEXT: &CStr = c"Superstream finds no librdkafka that this call could mean";
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    boundary::catch_keeping_errno(|| {
+        settings::enable_log();
+        if settings::is_host_set() && !TOLD.swap(true, Ordering::Relaxed) {
+            debug!("{}", TEXT.to_string_lossy());
+        }
+    });
     if errstr.is_null() || size == 0 {
         return;
     }
