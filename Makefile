@@ -4,10 +4,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PREFIX ?= /usr/local
+# Packages for a program that is not there: it may have come from elsewhere.
+unless = $(if $(shell command -v $(1)),,$(2))
 # Packages of the tests' programs are asked for by name, only where one is missing.
 PACKAGES := gcc g++ make cmake pkg-config python3 python3-venv perl binutils git valgrind \
             strace util-linux openssl curl kcat librdkafka-dev librdkafka1 librdkafka++1 \
-            krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit
+            krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit \
+            php-cli php-dev ruby ruby-ffi luajit $(call unless,java,default-jre-headless) \
+            $(call unless,mvn,maven)
+PACKAGES_OF_PROOF := libjna-java python3-dev $(call unless,javac,default-jdk-headless) \
+            $(call unless,go,golang-go) $(call unless,node,nodejs npm libnode-dev)
 CBINDGEN := 0.29.4
 SCHEMATHESIS := 4.32.5
 ZIGBUILD := 0.24.0
@@ -21,7 +27,7 @@ help: ## list the targets
 
 setup: ## install the system's packages that the build and the tests need
 	@missing=(); \
-	for package in $(PACKAGES); do \
+	for package in $(PACKAGES) $(MORE_PACKAGES); do \
 	  status=$$(dpkg-query -W -f='$${Status}' "$$package" 2>/dev/null || true); \
 	  [[ $$status == 'install ok installed' ]] || missing+=("$$package"); \
 	done; \
@@ -70,6 +76,7 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
 	cargo test --release --workspace
+	$(MAKE) --no-print-directory test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
 
@@ -77,8 +84,26 @@ bench: dist ## measure what Superstream costs and saves, against its bounds
 	cargo bench --workspace --bench cost
 	target/release/superstream-demo --check
 
+# The engines of applications, with the preload library in front of them. Some need the libraries
+# that lie beside them.
+ENGINES := debian 2.16.1
+ENGINE_TESTS := engine_rules life failures
+test-engines: preload
+	@for engine in $(ENGINES); do \
+	  echo "== librdkafka: $$engine"; \
+	  [[ $$engine == debian ]] || export LD_LIBRARY_PATH=$$(tests/engines/fetch $$engine); \
+	  SUPERSTREAM_TEST_ENGINE=$$engine \
+	    cargo test --release --workspace $(ENGINE_TESTS:%=--test %); \
+	done
+
+proof: MORE_PACKAGES := $(PACKAGES_OF_PROOF)
 proof: build ## the long versions of the tests that `make test` runs in small
 	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test engine_rules --test memory
+	$(MAKE) --no-print-directory test-engines ENGINES='debian 2.12.1 2.16.1' \
+	  ENGINE_TESTS='memory process recovery environment faults'
+	$(MAKE) --no-print-directory test-engines ENGINES='1.5.0 1.9.2 2.3.0 2.12.1 2.13.0'
+	$(MAKE) --no-print-directory test-engines ENGINES=1.0.0 ENGINE_TESTS=engine_rules
+	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test python_client --test reach
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
 
 check-header: $(TOOLS)/bin/cbindgen
@@ -110,4 +135,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test bench proof check-header check-api matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench proof check-header check-api matrix dist install clean

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 
+#[path = "support/service.rs"]
+mod service;
 mod support;
 
+use service::{Service, TOKEN};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -22,12 +25,42 @@ fn the_tree_is_complete() {
         "lib/cmake/RdKafka/RdKafkaConfig.cmake",
         "include/librdkafka/rdkafka.h",
         "include/librdkafka/rdkafka_mock.h",
+        "lib/libsuperstream.so.0",
+        "lib/libsuperstream.so",
+        "lib/libsuperstream-hooks.so",
+        "lib/libsuperstream-plugin.so",
+        "bin/superstream",
         "bin/superstream-service",
     ] {
         assert!(tree().join(file).exists(), "{file} is missing");
     }
-    let link = fs::read_link(library().join("librdkafka.so")).unwrap();
-    assert_eq!(link, Path::new("librdkafka.so.1"));
+    for (link, target) in [
+        ("librdkafka.so", "librdkafka.so.1"),
+        ("libsuperstream.so", "libsuperstream.so.0"),
+    ] {
+        let link = fs::read_link(library().join(link)).unwrap();
+        assert_eq!(link, Path::new(target));
+    }
+}
+
+/// What the tree has works together, and needs nothing of the build: `superstream run` finds its
+/// libraries, and a program that knows nothing of it is tuned.
+#[test]
+fn the_tree_brings_superstream_to_a_program() {
+    let service = Service::with_rules(
+        "[[rule]]\nkind = \"producer\"\n[rule.configuration]\n\"linger.ms\" = 50\n",
+    );
+    let mut command = tool(tree().join("bin/superstream"));
+    command
+        .args(["run", "--host", &service.url, "--", "kcat"])
+        .args(["-L", "-b", "127.0.0.1:1", "-m", "1"])
+        .env("SUPERSTREAM_TOKEN", TOKEN);
+    // There is no broker: kcat fails, after its client was created.
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    let clients = service.clients();
+    assert_eq!(clients.len(), 1, "{clients:#?}");
+    assert_eq!(clients[0]["engine_version"], "2.0.2", "{clients:#?}");
 }
 
 #[test]
