@@ -44,7 +44,8 @@ fn unharmed(host: &str, environment: &[(&str, &str)]) -> Value {
         let after: u64 = driver.say("high-water").parse().unwrap();
         assert!(took < TIMEOUT + ROOM, "creation took {took:?}");
         assert!(
-            after - before < 16 * 1024,
+            // The kernel counts in batches: the mark may even fall a little.
+            after.saturating_sub(before) < 16 * 1024,
             "{before} KiB grew to {after} KiB"
         );
         assert_eq!(driver.get(client, "linger.ms"), "7");

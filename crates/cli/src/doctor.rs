@@ -46,6 +46,10 @@ impl Diagnosis {
             Some(Ok(answer)) => answer,
         };
         let what = match answer.token {
+            // The library takes no address for one that it cannot use.
+            _ if answer.host.is_empty() => {
+                "Correct SUPERSTREAM_HOST: until then programs start with their own configuration."
+            }
             Token::Refused => {
                 "Give the token that the service's operator hands out, with --token-file."
             }
@@ -81,6 +85,9 @@ pub fn doctor(options: &Doctor) -> u8 {
         verdict: verdict::of(&findings),
         findings,
         service: service.map(|(host, token_file)| {
+            if token_file.is_none() {
+                settings::check_environment()?;
+            }
             let installation = Installation::find()?;
             service::ask(&installation.library, &host, token_file.as_deref())
         }),

@@ -6,6 +6,7 @@ use crate::inspect::elf::{Elf, Ident, Image};
 use crate::inspect::go;
 use crate::inspect::needed::Loader;
 use crate::inspect::privilege::{self, Caller, Privilege};
+use crate::preload;
 
 /// One reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Obstacle {
     Musl,
     /// Neither glibc's loader nor musl's.
     OtherLoader(String),
+    /// Linked to AddressSanitizer's library, by this name, which must come first.
+    Sanitizer(String),
     Privileged(Privilege),
     /// A process that was started with more rights than its caller.
     StartedPrivileged,
@@ -36,6 +39,7 @@ impl Obstacle {
             Self::Static(_) => "static",
             Self::Musl => "musl",
             Self::OtherLoader(_) => "other-loader",
+            Self::Sanitizer(_) => "address-sanitizer",
             Self::Privileged(Privilege::SetUser) => "set-user-id",
             Self::Privileged(Privilege::SetGroup) => "set-group-id",
             Self::Privileged(Privilege::Capabilities) => "file-capabilities",
@@ -67,6 +71,10 @@ impl Obstacle {
             Self::OtherLoader(loader) => {
                 format!("Its loader is {loader}, not the one of glibc.")
             }
+            Self::Sanitizer(library) => format!(
+                "It is built with AddressSanitizer, which ends the program at its start where any \
+                 other library comes before {library}."
+            ),
             Self::Privileged(privilege) => format!(
                 "{} and gets more rights than its caller: the loader takes LD_PRELOAD from it, and \
                  Superstream stays off in it.",
@@ -105,6 +113,11 @@ impl Obstacle {
                  Hat, say)."
                     .to_owned()
             }
+            Self::Sanitizer(library) => {
+                format!(
+                    "Preload that one first: `LD_PRELOAD={library} superstream run -- COMMAND`."
+                )
+            }
             Self::Privileged(_) | Self::StartedPrivileged => {
                 "Start it without these rights (systemd's AmbientCapabilities=, say), or put \
                  `superstream run --` behind it where it only starts another program, as in \
@@ -126,11 +139,32 @@ fn capitalised(text: &str) -> String {
 
 /// What stands in the way of a preload into an executable. `Err`: nothing can be said.
 pub fn of_executable(file: &Path, caller: Caller) -> std::io::Result<Vec<Obstacle>> {
-    let mut obstacles = of_content(&Image::open(file)?);
+    let image = Image::open(file)?;
+    let mut obstacles = of_content(&image);
+    if obstacles.is_empty() {
+        obstacles.extend(sanitizer(&image));
+    }
     if let Some((privilege, true)) = privilege::of(file, caller) {
         obstacles.push(Obstacle::Privileged(privilege));
     }
     Ok(obstacles)
+}
+
+/// AddressSanitizer, unless its library is preloaded already or told not to mind its place.
+fn sanitizer(image: &Image) -> Option<Obstacle> {
+    let options = std::env::var_os("ASAN_OPTIONS").unwrap_or_default();
+    let options = options.to_string_lossy();
+    let is_told = ["0", "false", "no"]
+        .iter()
+        .any(|no| options.contains(&format!("verify_asan_link_order={no}")));
+    let present = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    if is_told || preload::has_sanitizer(&present) {
+        return None;
+    }
+    let needed = Elf::parse(image).ok()?.dynamic?.needed;
+    let mut named = needed.into_iter();
+    let library = named.find(|name| preload::is_sanitizer(name.as_bytes()))?;
+    Some(Obstacle::Sanitizer(library))
 }
 
 /// The same from the content alone.

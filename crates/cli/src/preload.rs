@@ -26,13 +26,15 @@ pub fn unusable(library: &Path) -> Option<String> {
     })
 }
 
-/// `LD_PRELOAD` with our libraries in front, once. What others have put there stays, in its order.
+/// `LD_PRELOAD` with our libraries in front, once. What others have put there stays, in its order;
+/// AddressSanitizer's library stays the first, or it ends the program.
 pub fn in_front(libraries: &[&Path], present: &OsStr) -> OsString {
     let mut value: Vec<u8> = Vec::new();
     let ours = libraries
         .iter()
         .map(|library| library.as_os_str().as_bytes());
-    for entry in ours.chain(others(present)) {
+    let (first, others): (Vec<_>, Vec<_>) = others(present).partition(|entry| is_sanitizer(entry));
+    for entry in first.into_iter().chain(ours).chain(others) {
         if !value.is_empty() {
             value.push(b':');
         }
@@ -43,7 +45,23 @@ pub fn in_front(libraries: &[&Path], present: &OsStr) -> OsString {
 
 /// Whether the library with the hooks is there already.
 pub fn has_hooks(present: &OsStr) -> bool {
-    entries(present).any(|entry| file_name(entry).starts_with(b"libsuperstream-hooks.so"))
+    entries(present).any(|entry| is_hooks(Path::new(OsStr::from_bytes(entry))))
+}
+
+/// Whether AddressSanitizer's library is there.
+pub fn has_sanitizer(present: &OsStr) -> bool {
+    entries(present).any(is_sanitizer)
+}
+
+/// AddressSanitizer's library, by the names that it knows itself under.
+pub fn is_sanitizer(entry: &[u8]) -> bool {
+    let name = file_name(entry);
+    name.starts_with(b"libasan.so") || name.starts_with(b"libclang_rt.asan")
+}
+
+/// Whether a file is the library with the hooks.
+pub fn is_hooks(library: &Path) -> bool {
+    file_name(library.as_os_str().as_bytes()).starts_with(b"libsuperstream-hooks.so")
 }
 
 fn others(present: &OsStr) -> impl Iterator<Item = &[u8]> {
@@ -101,6 +119,14 @@ mod tests {
         assert!(!has_hooks(OsStr::new("/libsuperstream-hooks.so.d/m.so")));
         let foreign = "/x/libsuperstreamer.so";
         assert_eq!(preload(&["/s/a"], foreign), format!("/s/a:{foreign}"));
+    }
+
+    #[test]
+    fn a_sanitizer_stays_the_first() {
+        let present = "/m.so:/lib/libasan.so.8";
+        assert_eq!(preload(&["/s/a"], present), "/lib/libasan.so.8:/s/a:/m.so");
+        assert!(has_sanitizer(OsStr::new(present)));
+        assert!(!has_sanitizer(OsStr::new("/libasan.so.d/libtsan.so.2")));
     }
 
     #[test]

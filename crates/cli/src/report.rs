@@ -194,7 +194,11 @@ fn describe_answer(page: &mut Page, answer: &Answer) {
         _ => "not known",
     };
     let reason: String = reason.collect();
-    page.line("service", &format!("{}: {state}{reason}", answer.host));
+    let host = match answer.host.as_str() {
+        "" => String::new(),
+        host => format!("{host}: "),
+    };
+    page.line("service", &format!("{host}{state}{reason}"));
     page.line(
         "token",
         match answer.token {

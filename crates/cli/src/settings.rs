@@ -7,13 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// What the library speaks.
+const SCHEMES: [&str; 2] = ["http://", "https://"];
 /// The library leaves longer tags out.
 const MAX_TAGS_BYTES: usize = 16 * 1024;
 /// Longer than any token.
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
-/// Checks `--host` for what would give a password away or cannot be an address. Which schemes
-/// there are is the library's to know.
+/// Checks `--host` for what would give a password away, and for what the library would not take:
+/// it stays off then, and says so in its log alone.
 pub fn check_host(host: &OsStr) -> Result<(), String> {
     let bytes = host.as_bytes();
     if bytes.is_empty() {
@@ -30,7 +32,16 @@ pub fn check_host(host: &OsStr) -> Result<(), String> {
     if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
         return Err("--host is no address: there is a blank or another odd character in it".into());
     }
-    Ok(())
+    let is_spoken = |scheme: &&str| {
+        let given = text.get(..scheme.len()).unwrap_or_default();
+        given.eq_ignore_ascii_case(scheme) && text.len() > scheme.len()
+    };
+    match SCHEMES.iter().any(is_spoken) {
+        true => Ok(()),
+        false => Err(format!(
+            "--host {text}: write it as http://HOST:PORT or https://HOST:PORT"
+        )),
+    }
 }
 
 /// Checks `--tags`.
@@ -51,7 +62,22 @@ pub fn check_tags(tags: &str) -> Result<(), String> {
 /// path, for the command may change its folder. Symbolic links stay: they are how tokens are
 /// changed.
 pub fn check_token_file(file: &Path) -> Result<PathBuf, String> {
-    let refuse = |why: String| Err(format!("--token-file {} {why}", file.display()));
+    check_token(file).map_err(|why| format!("--token-file {why}"))
+}
+
+/// The same of the file that `SUPERSTREAM_TOKEN_FILE` names, where it is the one that counts.
+pub fn check_environment() -> Result<(), String> {
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (given("SUPERSTREAM_TOKEN"), given("SUPERSTREAM_TOKEN_FILE")) {
+        (None, Some(file)) => check_token(Path::new(&file))
+            .map(|_| ())
+            .map_err(|why| format!("SUPERSTREAM_TOKEN_FILE {why}")),
+        _ => Ok(()),
+    }
+}
+
+fn check_token(file: &Path) -> Result<PathBuf, String> {
+    let refuse = |why: String| Err(format!("{} {why}", file.display()));
     match fs::metadata(file) {
         Err(error) => return refuse(format!("cannot be read: {error}")),
         Ok(metadata) if !metadata.is_file() => {
@@ -62,7 +88,9 @@ pub fn check_token_file(file: &Path) -> Result<PathBuf, String> {
     match read(file) {
         Err(error) => return refuse(format!("cannot be read: {error}")),
         Ok(token) => {
-            let token = token.trim_ascii_end();
+            // A line end is no part of it; a blank behind it would be.
+            let end = token.iter().rposition(|byte| !b"\r\n".contains(byte));
+            let token = &token[..end.map_or(0, |last| last + 1)];
             if token.is_empty() {
                 return refuse("is empty".to_owned());
             }
@@ -95,10 +123,19 @@ mod tests {
 
     #[test]
     fn hosts_that_cannot_be_meant_are_refused() {
-        for good in ["https://s.example.com", "nats://h:4222", "h:4222", "h"] {
+        for good in ["https://s.example.com", "http://h:7777", "HTTP://h"] {
             assert_eq!(check_host(OsStr::new(good)), Ok(()), "{good}");
         }
-        for bad in ["", "https://u:secret@h", "a b", "http://h\n", " "] {
+        for bad in [
+            "",
+            "https://u:secret@h",
+            "a b",
+            "http://h\n",
+            " ",
+            "h:7777",
+            "nats://h:4222",
+            "http://",
+        ] {
             let error = check_host(OsStr::new(bad)).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
@@ -120,7 +157,12 @@ mod tests {
     fn a_token_file_holds_one_token() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
-        for (content, complaint) in [("a b", "no token"), ("a\nb\n", "no token"), ("\n", "empty")] {
+        for (content, complaint) in [
+            ("a b", "no token"),
+            ("a \n", "no token"),
+            ("a\nb\n", "no token"),
+            ("\r\n", "empty"),
+        ] {
             fs::write(&file, content).unwrap();
             let error = check_token_file(&file).unwrap_err();
             assert!(error.contains(complaint), "{error}");

@@ -21,7 +21,7 @@ pub fn print(text: &str) -> bool {
 /// Says why something cannot be done, on standard error.
 pub fn complain(text: &str) {
     // Nobody is left to be told that this failed.
-    let _ = writeln!(io::stderr(), "superstream: {text}");
+    let _ = writeln!(io::stderr(), "superstream: {}", clean(text));
 }
 
 /// Breaks a text into lines of at most `width` letters; a longer word has a line of its own.

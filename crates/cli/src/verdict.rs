@@ -102,6 +102,15 @@ impl Verdict {
             (Way::DropIn, _) => self
                 .next
                 .push("Set SUPERSTREAM_HOST where it starts; nothing else is needed.".to_owned()),
+            (Way::PreloadWithHooks, Kind::Process(_))
+                if findings.has_superstream && !findings.has_hooks =>
+            {
+                self.next.push(
+                    "Superstream is in this process, but without the second library: start it anew \
+                     with `superstream run --hooks always -- COMMAND`."
+                        .to_owned(),
+                );
+            }
             (_, Kind::Process(id)) if findings.has_superstream => self.next.push(format!(
                 "Superstream is in this process already: `superstream status --pid {id}` shows \
                  what it did."

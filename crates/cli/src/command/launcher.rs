@@ -19,7 +19,7 @@ struct Launcher {
     name: &'static str,
     with_value: &'static [&'static str],
     without: &'static [&'static str],
-    /// Words before the command: `timeout`'s duration.
+    /// Words before the command: `timeout`'s duration, `gosu`'s user.
     words: usize,
 }
 
@@ -65,6 +65,36 @@ const LAUNCHERS: &[Launcher] = &[
         with_value: &["-p", "-e"],
         without: &["-s", "-w", "-g", "-v", "-vv", "-vvv"],
         words: 0,
+    },
+    Launcher {
+        name: "dumb-init",
+        with_value: &["-r", "--rewrite"],
+        without: &["-c", "-v", "--single-child", "--verbose"],
+        words: 0,
+    },
+    Launcher {
+        name: "gosu",
+        with_value: &[],
+        without: &[],
+        words: 1,
+    },
+    Launcher {
+        name: "su-exec",
+        with_value: &[],
+        without: &[],
+        words: 1,
+    },
+    Launcher {
+        name: "taskset",
+        with_value: &[],
+        without: &["-a", "-c", "-ac", "--all-tasks", "--cpu-list"],
+        words: 1,
+    },
+    Launcher {
+        name: "chrt",
+        with_value: &[],
+        without: &["-b", "-f", "-i", "-o", "-r", "-R", "-v"],
+        words: 1,
     },
     Launcher {
         name: match cfg!(target_arch = "aarch64") {
@@ -230,6 +260,11 @@ mod tests {
             "stdbuf -oL -e 0 app -x",
             "ionice -c3 app -x",
             "tini -g -- app -x",
+            "dumb-init --single-child -r 15:3 -- app -x",
+            "gosu nobody app -x",
+            "su-exec 65534:65534 app -x",
+            "taskset -c 0-1 app -x",
+            "chrt -f 50 app -x",
         ] {
             assert_eq!(peeled(line).as_deref(), Some("app -x"), "{line}");
         }

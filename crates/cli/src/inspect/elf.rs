@@ -100,6 +100,8 @@ pub struct Dynamic {
     pub symbolic: bool,
     /// A position-independent executable, not a library.
     pub is_executable: bool,
+    /// It names audit libraries, which the loader opens and runs before anything else.
+    pub has_audit: bool,
 }
 
 /// Where a symbol is defined, or that it is wanted.
@@ -187,6 +189,7 @@ impl<'data> Elf<'data> {
             runpath: text(elf::DT_RUNPATH),
             symbolic: value(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC) != 0,
             is_executable: flags_1 & u64::from(elf::DF_1_PIE) != 0,
+            has_audit: value(elf::DT_AUDIT).or(value(elf::DT_DEPAUDIT)).is_some(),
         })
     }
 

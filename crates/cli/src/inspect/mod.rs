@@ -46,6 +46,8 @@ pub struct Findings {
     pub is_library: bool,
     /// A process that has Superstream's preload library already.
     pub has_superstream: bool,
+    /// A process that has the second library, with the hooks, too.
+    pub has_hooks: bool,
     /// It is a Go program.
     pub go: Option<go::Build>,
     /// What else is to be told.
@@ -71,6 +73,7 @@ impl Findings {
             itself: None,
             is_library: false,
             has_superstream: false,
+            has_hooks: false,
             go: None,
             notes: Vec::new(),
         }

@@ -1,7 +1,8 @@
 //! Which libraries a file would get: asked of the system's own loader, in its listing mode.
 //!
 //! The loader maps the files to read them; it runs nothing of them, not even their own idea of a
-//! loader: only the one of glibc is started, at the place where glibc has it.
+//! loader: only the one of glibc is started, at the place where glibc has it. What it would run are
+//! the audit libraries that a file names: such files must not be given to it.
 
 use std::ffi::OsStr;
 use std::io::Read;

@@ -14,6 +14,7 @@ use super::runtime::Runtime;
 use super::tree::closeness;
 use super::{Findings, Found, Kind, go};
 use crate::obstacle::{self, Obstacle};
+use crate::preload;
 
 /// The entry of the auxiliary vector that says whether the loader obeys the environment.
 const AT_SECURE: u64 = 23;
@@ -41,6 +42,16 @@ pub fn process(id: u32) -> Result<Findings, String> {
 
     let mut parts: Vec<Part> = Vec::new();
     for file in &mapped {
+        let search = match (file == &executable, findings.runtime) {
+            (true, Some(_)) => Search::Symbols,
+            (true, None) => Search::Content,
+            (false, _) => closeness(file),
+        };
+        if file == &executable {
+            // This link leads to what runs, even where the file was replaced since.
+            parts.extend(Part::of_file(&folder.join("exe"), file, search));
+            continue;
+        }
         if file.as_os_str().as_bytes().ends_with(b" (deleted)") {
             let was = file.to_string_lossy();
             if was.contains("rdkafka") {
@@ -50,13 +61,9 @@ pub fn process(id: u32) -> Result<Findings, String> {
             }
             continue;
         }
-        let search = match (file == &executable, findings.runtime) {
-            (true, Some(_)) => Search::Symbols,
-            (true, None) => Search::Content,
-            (false, _) => closeness(file),
-        };
         parts.extend(Part::of_file(&seen_from_here(&folder, file), file, search));
     }
+    findings.has_hooks = mapped.iter().any(|file| preload::is_hooks(file));
     findings.add_parts(&parts);
     Ok(findings)
 }

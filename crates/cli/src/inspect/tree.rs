@@ -69,6 +69,17 @@ fn libraries(
     file: &Path,
     library_path: Option<&OsStr>,
 ) -> Result<Vec<PathBuf>, String> {
+    if elf
+        .dynamic
+        .as_ref()
+        .is_some_and(|dynamic| dynamic.has_audit)
+    {
+        return Err(
+            "It names audit libraries (DT_AUDIT), whose code the loader would run even to list \
+             what it takes: that shows only once it runs (--pid)."
+                .to_owned(),
+        );
+    }
     let loader = elf.interpreter.as_deref();
     let listed = match loader.map(|name| (name, Loader::of(name))) {
         // The kernel starts what a link leads to, and $ORIGIN is there; a module's is not.

@@ -68,13 +68,15 @@ pub fn read(id: u32) -> Result<Value, Trouble> {
     if own != 0 && own != user {
         return Err(Trouble::NoAccess(ErrorKind::PermissionDenied.into()));
     }
+    // A process of the kernel, or one that has ended, has neither a program nor a status.
+    fs::read_link(folder(id).join("exe")).map_err(Trouble::NoAccess)?;
     let mut trouble = Trouble::Off;
     let descriptors = fs::read_dir(folder(id).join("fd")).map_err(Trouble::NoAccess)?;
     for descriptor in descriptors.flatten() {
         let path = descriptor.path();
         match fs::read_link(&path) {
             Ok(link) if link.as_os_str().as_bytes() == NAME => {
-                match document(&path).and_then(|document| belonging_to(id, document)) {
+                match document(id, &path).and_then(|document| belonging_to(id, document)) {
                     Ok(document) => return Ok(document),
                     Err(found) => trouble = found,
                 }
@@ -90,10 +92,16 @@ pub fn read(id: u32) -> Result<Value, Trouble> {
 
 /// The real user of a process; `None` where there is no such process.
 pub fn user_of(id: u32) -> Option<u32> {
+    users_of(id).first().copied()
+}
+
+/// The users that a process acts for: the real one, the effective one, and those it may return to.
+fn users_of(id: u32) -> Vec<u32> {
     // Not the owner of its folder: that is root where the process is not to be looked at.
-    let status = fs::read_to_string(folder(id).join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_whitespace().next()?.parse().ok()
+    let status = fs::read_to_string(folder(id).join("status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let words = line.unwrap_or_default().split_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn folder(id: u32) -> PathBuf {
@@ -102,7 +110,7 @@ fn folder(id: u32) -> PathBuf {
 
 /// Opens a descriptor of the process anew, and reads it, if it really is a file in memory. A link
 /// may say anything.
-fn document(path: &Path) -> Result<Value, Trouble> {
+fn document(id: u32, path: &Path) -> Result<Value, Trouble> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -111,6 +119,12 @@ fn document(path: &Path) -> Result<Value, Trouble> {
     let metadata = file.metadata().map_err(Trouble::NoAccess)?;
     if !metadata.is_file() || metadata.nlink() != 0 || !is_in_memory(&file) {
         return Err(Trouble::Unfit("it is no file in memory"));
+    }
+    // A process takes descriptors that others send it. Root's may be its own from before it
+    // changed its user.
+    let owner = metadata.uid();
+    if owner != 0 && !users_of(id).contains(&owner) {
+        return Err(Trouble::Unfit("it was made by another user"));
     }
     stable(&file)
 }

@@ -267,6 +267,57 @@ fn a_process_is_looked_at_by_what_it_has_loaded() {
 }
 
 #[test]
+fn a_process_whose_program_was_replaced() {
+    let stage = Stage::new();
+    let engine = stage.engine("librdkafka.so.1", &[]);
+    let app = stage.caller("app", &engine, &[]);
+    let (process, _) = Waiting::start(stage.tool(&app).arg("stay"));
+    fs::remove_file(&app).unwrap();
+    let document = stage.doctor(&["--pid", &process.id]);
+    assert_eq!(gist(&document), json!(["2.12.1", "dynamic", "preload"]));
+}
+
+/// As where a shell has started what `superstream run` cannot see.
+#[test]
+fn a_process_that_lacks_the_second_library() {
+    let stage = Stage::new();
+    let engine = stage.engine("librdkafka.so.1", &[]);
+    // A Ruby, by its name.
+    stage.caller("ruby", &engine, &[]);
+    for (hooks, next) in [
+        ("never", "--hooks always"),
+        ("always", "superstream status"),
+    ] {
+        let mut run = stage.superstream(&["run", "--hooks", hooks, "./ruby", "stay"]);
+        let (process, _) = Waiting::start(&mut run);
+        let document = stage.doctor(&["--pid", &process.id]);
+        let said = document["next"][0].as_str().unwrap();
+        assert!(said.contains(next), "{document:#}");
+    }
+}
+
+/// The loader would run an audit library even to list what the program takes.
+#[test]
+fn no_audit_library_is_run() {
+    let stage = Stage::new();
+    let audit = stage.path("audit.so");
+    compile("audit.c", &audit, &["-shared", "-fPIC"]);
+    for option in ["--audit", "--depaudit"] {
+        let app = stage.path("app");
+        let flag = format!("-Wl,{option}={}", text(&audit));
+        compile("plain.c", &app, &[&flag]);
+        let mut doctor = stage.superstream(&["doctor", "./app"]);
+        let said = Said::by(doctor.env("TRACE", stage.path("trace")));
+        assert!(said.out.contains("DT_AUDIT"), "{said:?}");
+        assert!(!stage.path("trace").exists(), "{option}: it was run");
+        let ran = stage.tool(&app).env("TRACE", stage.path("trace")).status();
+        assert!(ran.unwrap().success());
+        assert!(stage.path("trace").exists(), "{option}: it cannot be run");
+        fs::remove_file(stage.path("trace")).unwrap();
+    }
+}
+
+#[test]
 fn a_process_with_more_rights_is_named() {
     if !is_root() {
         eprintln!("skipped: only root can make a program that gives others' rights");

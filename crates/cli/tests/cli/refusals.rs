@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Stage, compile, is_root, text};
+use crate::support::{Said, Stage, compile, is_root, text};
 
 const SELF_32: u8 = 1;
 const SELF_64: u8 = 2;
@@ -134,6 +134,31 @@ fn programs_with_more_rights_than_their_caller() {
     );
 }
 
+/// The library here is a stand-in that only has the name.
+#[test]
+fn programs_with_address_sanitizer() {
+    let stage = Stage::new();
+    let library = stage.path("libasan.so.8");
+    let flags = ["-shared", "-fPIC", "-Wl,-soname,libasan.so.8"];
+    compile("plain.c", &library, &flags);
+    let app = stage.path("app");
+    let here = format!("-Wl,-rpath,{}", text(library.parent().unwrap()));
+    let linked = ["-Wl,--no-as-needed", &text(&library), &here];
+    compile("plain.c", &app, &linked);
+    let first = "LD_PRELOAD=libasan.so.8";
+    is_refused(&stage, &app, "address-sanitizer", &["libasan.so.8", first]);
+
+    let mut run = stage.superstream(&["run", "./app"]);
+    run.env("ASAN_OPTIONS", "halt_on_error=1:verify_asan_link_order=0");
+    assert_eq!(Said::by(&mut run).code, Some(0));
+
+    let mut run = stage.superstream(&["run", "sh", "-c", "echo $LD_PRELOAD; exec ./app"]);
+    run.env("LD_PRELOAD", &library);
+    let said = Said::by(&mut run);
+    let expected = format!("{}:{}\n", text(&library), stage.library());
+    assert_eq!((said.code, said.out), (Some(0), expected));
+}
+
 #[test]
 fn librdkafka_inside_for_good() {
     let stage = Stage::new();
@@ -240,6 +265,7 @@ fn settings_that_cannot_be_meant() {
     let run = |options: &[&str]| stage.output(&[&["run"], options, &["--", "true"]].concat());
     run(&["--tags", "{team:orders}"]).complains(125, &["--tags is not JSON"]);
     run(&["--host", "https://user:pass@h"]).complains(125, &["--token-file"]);
+    run(&["--host", "h:7777"]).complains(125, &["h:7777", "http://"]);
     run(&["--host", ""]).complains(125, &["--host is empty"]);
     run(&["--token-file", "missing"]).complains(125, &["missing", "cannot be read"]);
     run(&["--token-file", "."]).complains(125, &["no regular file"]);

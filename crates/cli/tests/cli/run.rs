@@ -191,7 +191,8 @@ fn descriptors_are_as_the_parent_left_them() {
 fn the_terminal_is_the_commands() {
     let stage = Stage::new();
     let program = text(&stage.path("bin/superstream"));
-    let line = format!("{program} run --host h sh -c 'test -t 0 && test -t 1 && tty && exit 5'");
+    let line =
+        format!("{program} run --host http://h sh -c 'test -t 0 && test -t 1 && tty && exit 5'");
     let mut command = stage.tool("script");
     command.args(["-q", "-e", "-c", &line, "/dev/null"]);
     let said = Said::by(&mut command);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Stage;
+use crate::support::{Said, Stage};
 
 fn asked(stage: &Stage, options: &[&str]) -> Value {
     let document = stage.doctor(&[options, &["--", "kcat"]].concat());
@@ -39,6 +39,18 @@ fn advice_is_shown() {
         assert!(said.out.contains(words), "no {words:?} in\n{}", said.out);
     }
     assert!(!said.out.contains("good-token"), "{}", said.out);
+}
+
+#[test]
+fn a_token_file_of_the_environment_that_cannot_be_read_is_named() {
+    let stage = Stage::new();
+    let mut doctor = stage.superstream(&["doctor", "--host", "http://up", "--", "kcat"]);
+    let said = Said::by(doctor.env("SUPERSTREAM_TOKEN_FILE", "missing"));
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("SUPERSTREAM_TOKEN_FILE missing cannot"),
+        "{said:?}"
+    );
 }
 
 #[test]

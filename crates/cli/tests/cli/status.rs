@@ -104,6 +104,38 @@ fn a_status_that_cannot_be_trusted_is_not_shown() {
 }
 
 #[test]
+fn a_status_that_another_user_made_is_not_shown() {
+    if !is_root() {
+        eprintln!("skipped: only root can make a file look like another user's");
+        return;
+    }
+    let scene = holding("foreign");
+    scene
+        .status(&["--pid", &scene.id])
+        .complains(1, &["cannot be trusted", "another user"]);
+}
+
+#[test]
+fn a_process_that_has_ended_is_named() {
+    let stage = Stage::without_libraries();
+    let mut ended = stage.tool("true").spawn().unwrap();
+    let id = ended.id().to_string();
+    // SAFETY: waits for the child, and leaves it to be collected.
+    let answer = unsafe {
+        let mut about: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOWAIT;
+        libc::waitid(libc::P_PID, ended.id(), &raw mut about, options)
+    };
+    assert_eq!(answer, 0);
+    for command in ["status", "doctor"] {
+        stage
+            .output(&[command, "--pid", &id])
+            .complains(1, &["has ended"]);
+    }
+    ended.wait().unwrap();
+}
+
+#[test]
 fn a_child_does_not_show_its_parents_status() {
     let scene = holding("forked");
     let parent = scene.process.id.as_str();
