@@ -40,8 +40,14 @@ use arguments::Task;
 pub fn superstream(arguments: impl Iterator<Item = OsString>) -> u8 {
     match arguments::parse(arguments) {
         Ok(Task::Run(options)) => run::run(&options),
-        Ok(Task::Doctor(options)) => doctor::doctor(&options),
-        Ok(Task::Status(options)) => status::status(&options),
+        Ok(Task::Doctor(options)) => {
+            text::open_streams();
+            doctor::doctor(&options)
+        }
+        Ok(Task::Status(options)) => {
+            text::open_streams();
+            status::status(&options)
+        }
         Err(code) => code,
     }
 }

@@ -59,6 +59,11 @@ pub fn is_sanitizer(entry: &[u8]) -> bool {
     name.starts_with(b"libasan.so") || name.starts_with(b"libclang_rt.asan")
 }
 
+/// Whether a file is the first library.
+pub fn is_first(library: &Path) -> bool {
+    file_name(library.as_os_str().as_bytes()).starts_with(b"libsuperstream.so")
+}
+
 /// Whether a file is the library with the hooks.
 pub fn is_hooks(library: &Path) -> bool {
     file_name(library.as_os_str().as_bytes()).starts_with(b"libsuperstream-hooks.so")
@@ -77,8 +82,8 @@ fn entries(present: &OsStr) -> impl Iterator<Item = &[u8]> {
 
 /// Ours, of whichever installation: two of them in one process would act twice.
 fn is_ours(entry: &[u8]) -> bool {
-    let name = file_name(entry);
-    name.starts_with(b"libsuperstream.so") || name.starts_with(b"libsuperstream-hooks.so")
+    let library = Path::new(OsStr::from_bytes(entry));
+    is_first(library) || is_hooks(library)
 }
 
 fn file_name(entry: &[u8]) -> &[u8] {

@@ -10,6 +10,19 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// Opens what of standard input, output and error was given to us closed: else the next file or
+/// connection that is opened would get its number, and what we print.
+pub fn open_streams() {
+    for stream in 0..=2 {
+        // SAFETY: asks about a number; opens the lowest one that is free, which is this one.
+        unsafe {
+            if libc::fcntl(stream, libc::F_GETFD) < 0 {
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
+        }
+    }
+}
+
 /// Prints a finished document; whether that worked.
 pub fn print(text: &str) -> bool {
     let mut out = io::stdout().lock();

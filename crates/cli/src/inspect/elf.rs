@@ -1,9 +1,10 @@
 //! Reads an ELF file: what the loader would see, and what lies at an address. Nothing is run.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -17,7 +18,11 @@ pub struct Image(Option<Mmap>);
 
 impl Image {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        // Another's process may have put a pipe in the file's place: it is not waited for.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("not a regular file"));
@@ -356,4 +361,21 @@ impl SymbolTable {
 
 fn is(entry: &elf::Dyn64<Endianness>, tag: u32, endian: Endianness) -> bool {
     entry.tag32(endian) == Some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let name = CString::new(pipe.as_os_str().as_bytes()).unwrap();
+        // SAFETY: a C string.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(Image::open(&pipe).is_err());
+    }
 }

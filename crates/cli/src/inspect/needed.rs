@@ -92,7 +92,21 @@ fn output(command: &mut Command) -> std::io::Result<(Vec<u8>, String)> {
     }
     // Collected, so that no zombie is left to the command that this process may become.
     let _ = child.wait();
+    forget_its_signal();
     Ok((listed, said))
+}
+
+/// Where SIGCHLD is blocked, the one of our child would stay pending for the command. Setting a
+/// signal that is ignored, by default or not, to what it is discards it.
+fn forget_its_signal() {
+    // SAFETY: a struct of integers and an optional function, for which zeros are values; it is
+    // filled in before it is set again, and no signal handler is ever set here.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut present) == 0 {
+            libc::sigaction(libc::SIGCHLD, &raw const present, std::ptr::null_mut());
+        }
+    }
 }
 
 /// Lines such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`.

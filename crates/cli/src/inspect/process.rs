@@ -54,7 +54,9 @@ pub fn process(id: u32) -> Result<Findings, String> {
         }
         if file.as_os_str().as_bytes().ends_with(b" (deleted)") {
             let was = file.to_string_lossy();
-            if was.contains("rdkafka") {
+            let is_superstream = preload::is_first(file);
+            findings.has_superstream |= is_superstream;
+            if is_superstream || was.contains("rdkafka") {
                 findings
                     .notes
                     .push(format!("{was}: it was replaced since the process started."));
@@ -70,7 +72,7 @@ pub fn process(id: u32) -> Result<Findings, String> {
 
 impl Findings {
     fn add_parts(&mut self, parts: &[Part]) {
-        self.has_superstream = parts.iter().any(|part| part.role == Role::Superstream);
+        self.has_superstream |= parts.iter().any(|part| part.role == Role::Superstream);
         let uses = parts::uses(parts);
         let unbound = parts::engines_without_caller(parts, &uses);
         let own = parts.iter().find(|part| part.file == self.executable);

@@ -275,6 +275,13 @@ fn a_process_whose_program_was_replaced() {
     fs::remove_file(&app).unwrap();
     let document = stage.doctor(&["--pid", &process.id]);
     assert_eq!(gist(&document), json!(["2.12.1", "dynamic", "preload"]));
+
+    // As after an upgrade of Superstream.
+    stage.caller("app", &engine, &[]);
+    let (process, _) = Waiting::start(&mut stage.superstream(&["run", "./app", "stay"]));
+    fs::remove_file(stage.library()).unwrap();
+    let document = stage.doctor(&["--pid", &process.id]);
+    assert_eq!(document["subject"]["has_superstream"], true, "{document:#}");
 }
 
 /// As where a shell has started what `superstream run` cannot see.

@@ -146,7 +146,7 @@ fn signals_are_as_the_parent_left_them() {
         if !arguments.is_empty() {
             command.arg("grep");
         }
-        command.args(["^Sig[BI]", "/proc/self/status"]);
+        command.args(["^S.*\\(Pnd\\|Blk\\|Ign\\)", "/proc/self/status"]);
         // SAFETY: the closure calls only functions that may be called after a fork.
         unsafe { command.pre_exec(setup) };
         Said::by(&mut command).out
@@ -160,6 +160,8 @@ fn signals_are_as_the_parent_left_them() {
             let mut set: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);
             libc::sigaddset(&raw mut set, libc::SIGUSR1);
+            // As a supervisor does, that reads it from a descriptor.
+            libc::sigaddset(&raw mut set, libc::SIGCHLD);
             libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
         }
         Ok(())

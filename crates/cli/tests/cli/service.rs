@@ -109,3 +109,19 @@ fn without_a_host_nobody_is_asked() {
         .output(&["doctor", "--token-file", "Cargo.toml", "--", "kcat"])
         .complains(2, &["--token-file"]);
 }
+
+/// The loader and the service are asked meanwhile: what is printed must not go to them.
+#[test]
+fn a_closed_output_takes_nothing_elsewhere() {
+    let stage = Stage::new();
+    stage.write("token", "good-token\n");
+    let program = stage.path("bin/superstream");
+    let line = format!(
+        "{} doctor --host http://talkative --token-file token -- kcat >&-",
+        program.display()
+    );
+    let said = Said::by(stage.tool("sh").args(["-c", &line]));
+    assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+    let kept = std::fs::read_to_string(stage.path("connection")).unwrap();
+    assert_eq!(kept, "");
+}

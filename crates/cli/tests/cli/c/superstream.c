@@ -23,6 +23,9 @@ char *superstream_advise(int type, const char *client_id) {
         char *document, given[64];
         if (!host || strstr(host, "off") || strcmp(client_id, "rdkafka"))
                 return NULL;
+        /* A connection that stays open. */
+        if (strstr(host, "talkative") && !fopen("connection", "w"))
+                return NULL;
         token(given, sizeof given);
         if (strstr(host, "down")) {
                 state = "down";
