@@ -4,6 +4,7 @@
 //! Without the feature `embedded-engine` there is nothing to embed.
 
 mod archive;
+mod glibc;
 mod headers;
 mod link;
 
@@ -38,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let script = out.join("exports.map");
     fs::write(&script, link::version_script(&functions))?;
     link::link_as_librdkafka(&script);
+    glibc::link(Path::new("embed"), &out)?;
     publish(&engine, &functions, &out)?;
     Ok(())
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::debug;
 use crate::engine::errno;
 
-/// Runs `work`. A panic in it is logged and gives `None`; the caller goes on without us.
+/// Runs `work`. A panic in it is logged and gives `None`; the caller goes on without us. The thread
+/// cannot be cancelled meanwhile: that unwinds the stack, and not by our unwinder.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     quiet_panics();
     // A half-done change of our own state is acceptable: every lock recovers from poison, and
     // what was changed of the application's is kept outside of `work`.
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match uncancelled(|| catch_unwind(AssertUnwindSafe(work))) {
         Ok(value) => Some(value),
         Err(_) => {
             debug!("an error of our own was caught; the client goes on as plain librdkafka");

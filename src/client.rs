@@ -354,8 +354,12 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         return handle;
     }
     boundary::catch(|| {
-        forget_freed(creation, hook.as_ref(), &conf);
-        applied.put_back(&conf);
+        if creation.accepted.get() && creation.engine.frees_interceptors {
+            applied.put_back_memory(&conf);
+            forget_freed(creation, hook.as_ref(), &conf);
+        } else {
+            applied.put_back(&conf);
+        }
     });
     if creation.accepted.get() && applied.anything() {
         boundary::catch(|| conf.finalize(call.what.client_type()));

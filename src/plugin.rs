@@ -17,7 +17,7 @@ use superstream_protocol::{ClientKind, Configuration, Mode};
 use crate::client;
 use crate::debug;
 use crate::engine::Engine;
-use crate::engine::applied::Applied;
+use crate::engine::applied::{self, Applied};
 use crate::engine::conf::Conf;
 use crate::engine::ffi::rd_kafka_conf_s;
 use crate::process::{self, Process};
@@ -66,12 +66,20 @@ pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
     let plan = tuning::plan_without_client(&situation, &advice);
     let mut refusals = plan.refusals;
     let mut changes = plan.changes;
+    // A consumer would warn of a producer's property that counts as set.
+    for change in changes.clone() {
+        if !applied::leaves_no_trace(engine, &change.key) {
+            let reason = "librdkafka does not let it be set without a trace".to_owned();
+            client::not_applied(&mut changes, &mut refusals, &change, reason);
+        }
+    }
     if mode == Mode::Active {
         let mut applied = Applied::default();
         for (change, reason) in applied.set_all(&conf, &changes.clone()) {
             debug!("{} is not applied: {reason}", change.key);
             client::not_applied(&mut changes, &mut refusals, change, reason);
         }
+        applied.forget_set(&conf);
     }
     client.update(|outcome| {
         outcome.created = true;

@@ -3,12 +3,12 @@
 //! A bad value never reaches the application. It gives a complaint for the debug log that says
 //! what is wrong and what is used instead.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString, c_char};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::service::endpoint::Endpoint;
@@ -26,7 +26,29 @@ const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
+/// Where the token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// Nowhere.
+    None,
+    /// `SUPERSTREAM_TOKEN`.
+    Given(Token),
+    /// `SUPERSTREAM_TOKEN_FILE`: a file that ends with the token, or with a line end after it.
+    /// Whoever reads the environment of a process sees its name only.
+    File(PathBuf),
+}
+
 impl Token {
+    /// A text that can be sent. The error names where it came from, and not the text.
+    fn new(name: &str, text: String) -> Result<Self, String> {
+        if text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "{name} has a blank, a line end or a character outside ASCII in it: no token is sent"
+        ))
+    }
+
     /// The text, to be sent to the service.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -44,8 +66,8 @@ impl fmt::Debug for Token {
 pub struct Settings {
     /// `SUPERSTREAM_HOST`.
     pub endpoint: Endpoint,
-    /// `SUPERSTREAM_TOKEN`, or what `SUPERSTREAM_TOKEN_FILE` holds.
-    pub token: Option<Token>,
+    /// `SUPERSTREAM_TOKEN`, or the file that `SUPERSTREAM_TOKEN_FILE` names.
+    pub token: TokenSource,
     /// `SUPERSTREAM_TAGS`: valid JSON, or empty.
     pub tags: String,
     /// `SUPERSTREAM_DEBUG`.
@@ -79,19 +101,27 @@ pub enum Reading {
     },
 }
 
-/// Whether `SUPERSTREAM_HOST` is set and not empty. Takes no lock and no memory: it is all that
-/// a process without Superstream ever runs of ours. A program that runs with more rights than its
-/// caller (set-uid, file capabilities) has Superstream off: its caller must not choose whom it
-/// tells its configuration.
+/// Whether `SUPERSTREAM_HOST` is set and not empty, and nobody has disabled it. Takes no lock and no
+/// memory: it is all that a process without Superstream ever runs of ours. A program that runs with
+/// more rights than its caller (set-uid, file capabilities) has Superstream off: its caller must not
+/// choose whom it tells its configuration.
 pub fn is_host_set() -> bool {
+    let host = secure_variable(c"SUPERSTREAM_HOST");
+    let disabled = secure_variable(c"SUPERSTREAM_DISABLED");
+    host.is_some_and(|host| !host.is_empty())
+        && !disabled.is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
+}
+
+/// A variable of the environment, to be looked at right away: an application that changes its
+/// environment meanwhile on another thread has the same race with librdkafka and libc.
+fn secure_variable(name: &CStr) -> Option<&[u8]> {
     unsafe extern "C" {
-        fn secure_getenv(name: *const std::ffi::c_char) -> *const std::ffi::c_char;
+        fn secure_getenv(name: *const c_char) -> *const c_char;
     }
-    // SAFETY: a C string. The result is read at once; an application that changes its environment
-    // meanwhile on another thread has the same race with librdkafka and libc.
+    // SAFETY: a C string; the result is null or one.
     unsafe {
-        let host = secure_getenv(c"SUPERSTREAM_HOST".as_ptr());
-        !host.is_null() && *host != 0
+        let value = secure_getenv(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
     }
 }
 
@@ -153,11 +183,30 @@ pub fn parse(variable: impl Fn(&str) -> Option<OsString>) -> Reading {
     }
 }
 
+impl TokenSource {
+    /// The token. The error says what is wrong with the file, and that none is sent. It may take
+    /// as long as the file's disk takes, so it is for the background thread.
+    pub fn read(&self) -> Result<Option<Token>, String> {
+        let path = match self {
+            Self::None => return Ok(None),
+            Self::Given(token) => return Ok(Some(token.clone())),
+            Self::File(path) => path,
+        };
+        let name = format!("SUPERSTREAM_TOKEN_FILE {}", path.display());
+        let text = read_token_file(path)
+            .map_err(|error| format!("{name} cannot be read: {error}: no token is sent"))?;
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(format!("{name} is empty: no token is sent")),
+            token => Token::new(&name, token.to_owned()).map(Some),
+        }
+    }
+}
+
 /// Reads a regular file of a plausible length; never waits for one that is something else.
 fn read_token_file(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(libc::O_NONBLOCK)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -191,38 +240,21 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         (self.variable)(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The token itself, or else the one in the file that is named.
-    fn token(&mut self) -> Option<Token> {
-        let (name, token) = match self.text("SUPERSTREAM_TOKEN", "no token is sent") {
-            Some(token) => ("SUPERSTREAM_TOKEN", token),
-            None => ("SUPERSTREAM_TOKEN_FILE", self.token_file()?),
-        };
-        if token.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
-            self.complain(format!(
-                "{name} has a blank, a line end or a character outside ASCII in it: no token is \
-                 sent"
-            ));
-            return None;
+    /// The token itself, or else the file that is named.
+    fn token(&mut self) -> TokenSource {
+        if let Some(token) = self.text("SUPERSTREAM_TOKEN", "no token is sent") {
+            return match Token::new("SUPERSTREAM_TOKEN", token) {
+                Ok(token) => TokenSource::Given(token),
+                Err(complaint) => {
+                    self.complain(complaint);
+                    TokenSource::None
+                }
+            };
         }
-        Some(Token(token))
-    }
-
-    /// The token in a file, which may end with a line end. Whoever reads the environment of a
-    /// process sees the file's name only.
-    fn token_file(&mut self) -> Option<String> {
-        let path = (self.variable)("SUPERSTREAM_TOKEN_FILE").filter(|path| !path.is_empty())?;
-        let complaint = match read_token_file(Path::new(&path)) {
-            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
-                "" => "is empty".to_owned(),
-                token => return Some(token.to_owned()),
-            },
-            Err(error) => format!("cannot be read: {error}"),
-        };
-        let path = Path::new(&path).display();
-        self.complain(format!(
-            "SUPERSTREAM_TOKEN_FILE {path} {complaint}: no token is sent"
-        ));
-        None
+        match (self.variable)("SUPERSTREAM_TOKEN_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => TokenSource::File(PathBuf::from(path)),
+            None => TokenSource::None,
+        }
     }
 
     fn tags(&mut self) -> String {
@@ -366,7 +398,7 @@ mod tests {
             assert!(complaints[0].contains(instead), "{complaints:?}");
             assert_eq!(settings.tags, "");
             assert_eq!(settings.response_timeout, DEFAULT_RESPONSE_TIMEOUT);
-            assert_eq!(settings.token, None);
+            assert_eq!(settings.token, TokenSource::None);
         }
     }
 
@@ -388,7 +420,7 @@ mod tests {
             ("SUPERSTREAM_MODE", "observe"),
         ]);
         assert_eq!(complaints, Vec::<String>::new());
-        assert_eq!(settings.token.as_ref().map(Token::reveal), Some("abc"));
+        assert_eq!(token(&settings), Ok(Some("abc".to_owned())));
         assert_eq!(settings.tags, r#"{"team":"orders"}"#);
         assert_eq!(settings.response_timeout, Duration::from_micros(1_500_500));
         assert!(settings.latency_sensitive && settings.observe);
@@ -406,18 +438,24 @@ mod tests {
             ("two words", None),
         ] {
             std::fs::write(&file, text).unwrap();
-            let (settings, complaints) = on(&[(name, &path)]);
-            assert_eq!(settings.token.as_ref().map(Token::reveal), expected);
-            assert_eq!(complaints.is_empty(), expected.is_some(), "{complaints:?}");
+            let (settings, _) = on(&[(name, &path)]);
+            match expected {
+                Some(text) => assert_eq!(token(&settings), Ok(Some(text.to_owned()))),
+                None => assert!(token(&settings).unwrap_err().contains(&path)),
+            }
         }
         let (settings, _) = on(&[(name, &path), ("SUPERSTREAM_TOKEN", "first")]);
-        assert_eq!(settings.token.as_ref().map(Token::reveal), Some("first"));
+        assert_eq!(token(&settings), Ok(Some("first".to_owned())));
         std::fs::remove_file(&file).unwrap();
         for no_file in [&*path, "/dev/zero", "/"] {
-            let (settings, complaints) = on(&[(name, no_file)]);
-            assert_eq!(settings.token, None);
-            assert!(complaints[0].contains(no_file), "{complaints:?}");
+            let (settings, _) = on(&[(name, no_file)]);
+            assert!(token(&settings).unwrap_err().contains(no_file));
         }
+    }
+
+    fn token(settings: &Settings) -> Result<Option<String>, String> {
+        let token = settings.token.read()?;
+        Ok(token.map(|token| token.reveal().to_owned()))
     }
 
     #[test]

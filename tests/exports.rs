@@ -23,6 +23,9 @@ const SYSTEM: &[&str] = &[
     "librt.so.1",
 ];
 
+/// The oldest glibc that it runs with, as in `embed/glibc.rs`.
+const OLDEST_GLIBC: &[u32] = &[2, 28];
+
 /// The part of `readelf -d` that the tests ask about.
 fn dynamic(library: Library) -> String {
     run(tool("readelf")
@@ -100,6 +103,42 @@ fn it_needs_only_what_each_glibc_system_has() {
             "{table}"
         );
     }
+}
+
+/// What the linker would take of the host's glibc may be newer: `embed/glibc.rs` keeps it out.
+#[test]
+fn it_runs_with_an_old_glibc() {
+    for library in [Library::DropIn, Library::Stock] {
+        let file = library.folder().join("librdkafka.so.1");
+        let symbols = run(tool("nm").args(["-D", "--undefined-only"]).arg(&file));
+        let versions = run(tool("readelf").arg("-VW").arg(&file));
+        let newer: Vec<_> = symbols
+            .lines()
+            .chain(versions.lines().filter(|line| line.contains("Name: ")))
+            .filter(|line| {
+                glibc_version(line).is_some_and(|version| {
+                    version.is_none_or(|version| version.as_slice() > OLDEST_GLIBC)
+                })
+            })
+            .collect();
+        assert_eq!(newer, [""; 0], "{library:?} needs a newer glibc");
+
+        // Up to glibc 2.33, libc.so.6 has neither pthread_create nor dlopen.
+        let table = dynamic(library);
+        for part in ["libpthread.so.0", "libdl.so.2"] {
+            assert!(
+                table.contains(&format!("Shared library: [{part}]")),
+                "{library:?} lacks {part}\n{table}"
+            );
+        }
+    }
+}
+
+/// The version of glibc in a line of `nm` or `readelf`; none in it where it is no number.
+fn glibc_version(line: &str) -> Option<Option<Vec<u32>>> {
+    let (_, version) = line.split_once("GLIBC_")?;
+    let version = version.split_whitespace().next()?;
+    Some(version.split('.').map(|part| part.parse().ok()).collect())
 }
 
 /// Its threads run its code: it cannot be unloaded.

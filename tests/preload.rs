@@ -20,7 +20,7 @@ use driver::Driver;
 use fault_service::{FaultService, Request};
 use serde_json::{Value, json};
 use support::{
-    assert_success, built, engine, include, preload, root, run, scratch, tool, unique,
+    Library, assert_success, built, engine, include, preload, root, run, scratch, tool, unique,
     with_library_in,
 };
 
@@ -268,6 +268,118 @@ fn modules_that_are_closed_again() {
             assert_eq!(stdout(&said), expected.repeat(3), "{version}");
             assert_eq!(stderr(&said), "", "{version}");
         }
+    }
+}
+
+/// A call whose return address lies in a module with another engine, and an engine that becomes
+/// global later: the configuration tells whose it is.
+#[test]
+fn each_handle_stays_with_its_engine() {
+    let [first, second] = ["2.16.1", "2.12.1"].map(|version| {
+        let module = compile_with_engine("preload_module.c", &engine(version), true);
+        (module, engine(version))
+    });
+    let program = compile_c("preload_tail.c", &[]);
+    let folders = env::join_paths([&first.1, &second.1]).unwrap();
+    // Both are librdkafka.so.1 to whoever looks by that name, so each is linked by its own.
+    let global = engine("debian").join("librdkafka.so.1");
+    let service = FaultService::advising(advice());
+    for (host, linger) in [(service.url(), "50"), (String::new(), "5")] {
+        let mut command = preloaded(&program, &[&product(LIBRARY)], &host);
+        command
+            .args([&first.0, &second.0, &global])
+            .env("LD_LIBRARY_PATH", &folders);
+        let said = output(&mut command);
+        assert_eq!(stdout(&said), format!("linger.ms {linger}\n").repeat(3));
+    }
+    let requests = service.requests();
+    let registered = requests.iter().filter(|request| request.registers());
+    let versions: Vec<_> = registered
+        .map(|request| request.json()["engine_version"].clone())
+        .collect();
+    assert_eq!(versions, ["2.12.1", "2.12.1", "2.16.0"]);
+}
+
+/// Engines with the fault free what they share with the application: it must not free it again,
+/// wherever its memory lies.
+#[test]
+fn a_late_failure_in_a_program_at_a_fixed_address() {
+    for version in ["debian", "2.12.1", "2.16.1"] {
+        for arguments in [&["-no-pie"][..], &[]] {
+            let folder = engine(version);
+            let mut library = OsStr::new("-L").to_owned();
+            library.push(&folder);
+            let mut all = vec![
+                &*library,
+                "-l:librdkafka.so.1".as_ref(),
+                "-pthread".as_ref(),
+            ];
+            all.push("-Wl,--allow-shlib-undefined".as_ref());
+            all.extend(arguments.iter().map(OsStr::new));
+            let program = compile_c("preload_late.c", &all);
+            let service = FaultService::advising(advice());
+            let mut command = preloaded(&program, &[&product(LIBRARY)], &service.url());
+            let said = output(command.env("LD_LIBRARY_PATH", &folder));
+            assert_eq!(stdout(&said), "failed\nfailed\n", "{version} {arguments:?}");
+            assert_eq!(registrations(&service), 2);
+        }
+    }
+}
+
+/// The drop-in meets its clients itself: with both, a client is one client.
+#[test]
+fn preload_in_front_of_the_drop_in() {
+    let service = FaultService::advising(advice());
+    let mut driver = driver_with(
+        &Library::DropIn.folder(),
+        &[&product(LIBRARY)],
+        &service.url(),
+    );
+    driver.create("producer");
+    assert_eq!(driver.get(0, "linger.ms"), "50");
+    service.wait_for_report("client-0");
+    assert_eq!(registrations(&service), 1);
+    driver.expect("destroy 0", "destroyed");
+    driver.end_quietly();
+}
+
+#[test]
+fn a_thread_that_is_to_be_cancelled_names_the_plugin() {
+    let service = FaultService::advising(advice());
+    for version in ["debian", "2.16.1"] {
+        let folder = engine(version);
+        let program = compile_with_engine("preload_cancel.c", &folder, false);
+        let mut command = preloaded(&program, &[], &service.url());
+        command
+            .arg(product(PLUGIN))
+            .env("LD_LIBRARY_PATH", &folder)
+            .env_remove("LD_PRELOAD");
+        assert_eq!(stdout(&output(&mut command)), "set: 0\n", "{version}");
+    }
+    assert_eq!(registrations(&service), 2);
+}
+
+/// The engine would warn of a producer's property on a consumer, had the plugin been seen to set it.
+#[test]
+fn a_consumer_hears_no_warning_because_of_the_plugin() {
+    let service = FaultService::advising(advice());
+    for version in ["debian", "2.16.1"] {
+        let mut driver = driver_with(&engine(version), &[], &service.url());
+        let plugin = product(PLUGIN);
+        driver.set(&[
+            ("bootstrap.servers", "127.0.0.1:1"),
+            ("plugin.library.paths", plugin.to_str().unwrap()),
+            ("group.id", "g"),
+        ]);
+        driver.create("consumer");
+        let logs = driver.say("logs");
+        // The driver has a callback that the engine does warn of.
+        assert!(logs.contains("dr_msg_cb"), "{logs}");
+        assert!(!logs.contains("compression"), "{logs}");
+        assert!(!logs.contains("batch"), "{logs}");
+        driver.expect("destroy 0", "destroyed");
+        let ended = driver.end();
+        assert!(!ended.stderr.contains("CONFWARN"), "{ended:?}");
     }
 }
 

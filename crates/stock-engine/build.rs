@@ -1,5 +1,7 @@
 //! Links the engine's archive as it is, with the link arguments of the drop-in.
 
+#[path = "../../embed/glibc.rs"]
+mod glibc;
 #[path = "../../embed/headers.rs"]
 mod headers;
 #[path = "../../embed/link.rs"]
@@ -8,12 +10,13 @@ mod link;
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=../../embed/headers.rs");
-    println!("cargo:rerun-if-changed=../../embed/link.rs");
+    for source in ["glibc.c", "glibc.rs", "headers.rs", "link.rs"] {
+        println!("cargo:rerun-if-changed=../../embed/{source}");
+    }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let engine = PathBuf::from(
         env::var("DEP_RDKAFKA_ROOT")
@@ -32,5 +35,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         link::version_script(&headers::public_functions(&engine)?),
     )?;
     link::link_as_librdkafka(&script);
+    glibc::link(Path::new("../../embed"), &out)?;
     Ok(())
 }

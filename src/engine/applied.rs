@@ -17,7 +17,9 @@ pub struct Applied {
     /// Name and value before, in the order of setting.
     old: Vec<(String, String)>,
     /// The configuration's memory before.
-    before: Vec<u32>,
+    before: Vec<u64>,
+    /// The same after.
+    after: Vec<u64>,
     /// [`DERIVED`] before the engine took the configuration.
     derived: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Applied {
                 Err(reason) => missed.push((change, reason)),
             }
         }
+        self.after = conf.words();
         self.derived = conf.get(DERIVED);
         missed
     }
@@ -78,11 +81,34 @@ impl Applied {
 
     /// Undoes everything, newest first, and forgets that it was ever set.
     pub fn put_back(&self, conf: &Conf<'_>) {
+        if !self.anything() {
+            return;
+        }
         for (key, old) in self.old.iter().rev() {
             if let Err(error) = conf.set(key, old) {
                 debug!("{key} cannot be put back to {old}: {error}");
             }
         }
+        self.forget_set(conf);
+        self.put_back_derived(conf);
+    }
+
+    /// As [`Self::put_back`], without a call into the engine: it has freed interceptors that each
+    /// setting would run. Our properties are numbers.
+    pub fn put_back_memory(&self, conf: &Conf<'_>) {
+        let now = conf.words();
+        let pairs = self.before.iter().zip(&self.after).zip(now).enumerate();
+        let put_back = pairs.filter_map(|(at, ((before, after), now))| {
+            let ours = before ^ after;
+            // What the engine has changed since is its own.
+            let is_as_we_left_it = ours != 0 && now & ours == after & ours;
+            is_as_we_left_it.then_some((at, (now & !ours) | (before & ours)))
+        });
+        conf.write_words(put_back);
+    }
+
+    /// The properties keep their values, and do not count as set by anybody.
+    pub fn forget_set(&self, conf: &Conf<'_>) {
         for (key, _) in &self.old {
             if let Some(bit) = SetBit::of(conf.engine(), key)
                 && !bit.is_in(&self.before)
@@ -90,7 +116,6 @@ impl Applied {
                 bit.clear(conf);
             }
         }
-        self.put_back_derived(conf);
     }
 
     /// An engine that took our linger has derived another property from it. One that lets us at it
@@ -114,11 +139,16 @@ impl Applied {
     }
 }
 
+/// Whether a property can be set so that nobody sees that it was.
+pub fn leaves_no_trace(engine: &Engine, key: &str) -> bool {
+    SetBit::of(engine, key).is_some()
+}
+
 /// The bit in a `conf` that tells that a property was set. The engine has checks that depend on it
 /// (linger against timeouts), and no function that clears it.
 struct SetBit {
     word: usize,
-    bit: u32,
+    bit: u64,
 }
 
 impl SetBit {
@@ -138,7 +168,7 @@ impl SetBit {
         is_it.then_some(Self { word, bit })
     }
 
-    fn is_in(&self, words: &[u32]) -> bool {
+    fn is_in(&self, words: &[u64]) -> bool {
         words
             .get(self.word)
             .is_some_and(|word| word & self.bit != 0)

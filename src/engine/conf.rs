@@ -105,14 +105,14 @@ impl<'e> Conf<'e> {
         // SAFETY: the engine allocates a configuration with the process's malloc.
         let size = unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) };
         match PLAUSIBLE_SIZES.contains(&size) {
-            true => size / size_of::<u32>(),
+            true => size / size_of::<u64>(),
             false => 0,
         }
     }
 
     /// The configuration's memory. Empty where its size is not known.
-    pub fn words(&self) -> Vec<u32> {
-        let words = self.pointer.as_ptr().cast::<u32>();
+    pub fn words(&self) -> Vec<u64> {
+        let words = self.pointer.as_ptr().cast::<u64>();
         let count = self.word_count();
         // SAFETY: so many bytes belong to it, the engine zeroed them, and nobody else uses it.
         (0..count)
@@ -121,11 +121,11 @@ impl<'e> Conf<'e> {
     }
 
     /// Writes words of the configuration's memory.
-    pub fn write_words(&self, words: impl Iterator<Item = (usize, u32)>) {
+    pub fn write_words(&self, words: impl Iterator<Item = (usize, u64)>) {
         let count = self.word_count();
         for (at, value) in words.filter(|(at, _)| *at < count) {
             // SAFETY: inside the configuration, which nobody else uses.
-            unsafe { self.pointer.as_ptr().cast::<u32>().add(at).write(value) };
+            unsafe { self.pointer.as_ptr().cast::<u64>().add(at).write(value) };
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Finding the application's engine: the one that a caller would have reached without us.
 //!
-//! In this order (design, section 4):
+//! Looked for in this order (design, section 4):
 //!
 //! 1. The global scope after this library: an engine that was linked, or opened globally.
 //! 2. What the calling object itself depends on: an engine that came in by a local `dlopen`, as in
 //!    every Python wheel and Node module.
-//! 3. The one loaded object that defines the function itself: where the caller ends in a tail call,
-//!    so that the return address is that of its caller. If there are several, the one that the
-//!    configuration or handle points into.
+//! 3. All loaded objects that define the function themselves: where the caller ends in a tail call,
+//!    so that the return address is that of its caller.
+//!
+//! The configuration or handle that is passed has the last word: it holds addresses of functions of
+//! the engine that made it. Without one, or where none fits, the first engine found is it, except
+//! among several in 3.
 //!
 //! A call that a librdkafka makes to a public function of its own is not ours to take.
 
@@ -72,9 +75,39 @@ impl Source {
 pub fn of_call(call: &Call) -> Option<Found> {
     let objects = objects::loaded();
     let caller = objects.iter().find(|object| object.holds(call.caller));
-    let (function, source) = in_global_scope(call)
-        .or_else(|| below(call, caller?))
-        .or_else(|| anywhere(call, &objects))?;
+    let evidence = match call.evidence.is_null() {
+        true => Vec::new(),
+        false => objects::words_at(call.evidence),
+    };
+    let fits = |source: &Source| {
+        let conf_new = source.symbol(c"rd_kafka_conf_new");
+        let made = |address: NonNull<c_void>| {
+            let engine = objects.iter().find(|object| object.holds(address.as_ptr()));
+            engine.is_some_and(|engine| evidence.iter().any(|word| engine.holds_word(*word)))
+        };
+        evidence.is_empty() || conf_new.is_some_and(made)
+    };
+    let near = [
+        in_global_scope(call),
+        caller.and_then(|caller| below(call, caller)),
+    ];
+    let mut near: Vec<_> = near.into_iter().flatten().collect();
+    let place = near.iter().position(|(_, source)| fits(source));
+    let (function, source) = match place {
+        Some(place) => near.swap_remove(place),
+        None => {
+            let mut anywhere = anywhere(call, &objects);
+            match anywhere.iter().position(|(_, source)| fits(source)) {
+                // Without evidence several are none.
+                Some(place) if !evidence.is_empty() || anywhere.len() == 1 => {
+                    anywhere.swap_remove(place)
+                }
+                _ if !near.is_empty() => near.swap_remove(0),
+                _ if anywhere.len() == 1 => anywhere.swap_remove(0),
+                _ => return None,
+            }
+        }
+    };
     let from_inside = caller.is_some_and(|caller| {
         caller.is_librdkafka() && caller.holds(function.as_ptr().cast_const())
     });
@@ -106,39 +139,21 @@ fn below(call: &Call, caller: &Object) -> Option<(NonNull<c_void>, Source)> {
     (!is_ours(call, function)).then_some((function, Source::Object(handle)))
 }
 
-fn anywhere(call: &Call, objects: &[Object]) -> Option<(NonNull<c_void>, Source)> {
+fn anywhere(call: &Call, objects: &[Object]) -> Vec<(NonNull<c_void>, Source)> {
     let defining = objects.iter().filter_map(|object| {
         let handle = object.open()?;
         let function = handle.symbol(call.name)?;
         let defines = object.holds(function.as_ptr()) && !is_ours(call, function);
-        defines.then_some((object, function, handle))
+        // One that only wraps another engine's function has no configurations of its own.
+        let makes = |address: NonNull<c_void>| object.holds(address.as_ptr());
+        let is_engine = handle.symbol(c"rd_kafka_conf_new").is_some_and(makes);
+        (defines && is_engine).then_some((function, Source::Object(handle)))
     });
-    let mut engines: Vec<_> = defining.collect();
-    if engines.len() > 1 {
-        engines.retain(|(object, ..)| points_into(call.evidence, object));
-    }
-    if engines.len() > 1 {
-        return None;
-    }
-    let (_, function, handle) = engines.pop()?;
-    Some((function, Source::Object(handle)))
+    defining.collect()
 }
 
 fn is_ours(call: &Call, function: NonNull<c_void>) -> bool {
     ptr::eq(function.as_ptr(), call.ours)
-}
-
-/// Whether a configuration or a handle holds addresses in an object: each has functions of its own
-/// engine in it, for what the application leaves to the engine.
-fn points_into(evidence: *const c_void, object: &Object) -> bool {
-    if evidence.is_null() {
-        return false;
-    }
-    // SAFETY: the engine allocated it with the process's malloc, by the contract of the call.
-    let size = unsafe { libc::malloc_usable_size(evidence.cast_mut()) };
-    let words = evidence.cast::<*const c_void>();
-    // SAFETY: so many bytes belong to it.
-    (0..size / size_of::<usize>()).any(|at| object.holds(unsafe { words.add(at).read() }))
 }
 
 /// An engine that was found once. It stays loaded, so this stays true.
@@ -190,6 +205,11 @@ impl Found {
             Some(known) => known,
             None => {
                 let object = objects::holding(conf_new.as_ptr())?;
+                let in_engine = |address: NonNull<c_void>| object.holds(address.as_ptr());
+                if source.symbol(c"superstream_version").is_some_and(in_engine) {
+                    debug!("the drop-in looks after its clients itself");
+                    return None;
+                }
                 // Our hooks do not need it, but the table does.
                 object.pin();
                 remember(Known {
@@ -220,13 +240,18 @@ fn table_or_line(source: &Source, object: &Object) -> Option<Engine> {
 
 /// Fills the table; the error is the name of a function that the engine lacks.
 fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
-    let find = |name: &'static CStr| source.symbol(name).ok_or(name);
+    // From one object: another engine in the same scope may have what this one lacks.
+    let in_engine = |found: &NonNull<c_void>| object.holds(found.as_ptr());
+    let own = |name| source.symbol(name).filter(in_engine);
+    let find = |name: &'static CStr| own(name).ok_or(name);
+    // These two may be wrapped by another preloaded library.
+    let outer = |name: &'static CStr| source.symbol(name).ok_or(name);
     // SAFETY: librdkafka's function of each name has the type of the field that it fills, in every
     // version since 1.0 that has it.
     let engine = unsafe {
         Engine {
-            new: function(find(c"rd_kafka_new")?),
-            topic_new: function(find(c"rd_kafka_topic_new")?),
+            new: function(outer(c"rd_kafka_new")?),
+            topic_new: function(outer(c"rd_kafka_topic_new")?),
             version: function(find(c"rd_kafka_version")?),
             version_str: function(find(c"rd_kafka_version_str")?),
             conf_new: function(find(c"rd_kafka_conf_new")?),
@@ -236,8 +261,7 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             conf_dump: function(find(c"rd_kafka_conf_dump")?),
             topic_conf_dump: function(find(c"rd_kafka_topic_conf_dump")?),
             conf_dump_free: function(find(c"rd_kafka_conf_dump_free")?),
-            conf_default_topic_conf: source
-                .symbol(c"rd_kafka_conf_get_default_topic_conf")
+            conf_default_topic_conf: own(c"rd_kafka_conf_get_default_topic_conf")
                 .map(|found| function(found)),
             topic_conf_get: function(find(c"rd_kafka_topic_conf_get")?),
             topic_conf_set: function(find(c"rd_kafka_topic_conf_set")?),

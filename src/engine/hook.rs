@@ -17,19 +17,19 @@ use std::ffi::CStr;
 use super::conf::Conf;
 use super::ffi::OnNew;
 
-/// Below this a changed word is a number, not a part of an address.
-const LARGEST_NUMBER: u32 = 1024;
+/// A word of which both halves are below this holds two numbers, and no address.
+const LARGEST_NUMBER: u64 = 1024;
 
 /// Where the list of `on_new` interceptors lies in an engine's `conf`.
 #[derive(Debug)]
 pub struct List {
     /// The words that are zero while it is empty, and their values while it holds one.
-    words: Vec<(usize, u32)>,
+    words: Vec<(usize, u64)>,
 }
 
 impl List {
     /// What the first interceptor changed. `None` where it was not the first.
-    fn learn(before: &[u32], after: &[u32]) -> Option<Self> {
+    fn learn(before: &[u64], after: &[u64]) -> Option<Self> {
         let changed = before.iter().zip(after).enumerate();
         let changed: Vec<_> = changed.filter(|(_, (old, new))| old != new).collect();
         let was_empty = changed.iter().all(|(_, (old, _))| **old == 0);
@@ -38,10 +38,14 @@ impl List {
     }
 
     /// Whether it holds one interceptor, as when it was learnt.
-    fn holds_one(&self, conf: &[u32]) -> bool {
+    fn holds_one(&self, conf: &[u64]) -> bool {
+        let is_numbers = |word: u64| {
+            let halves = [word & u64::from(u32::MAX), word >> 32];
+            halves.iter().all(|half| *half < LARGEST_NUMBER)
+        };
         self.words
             .iter()
-            .filter(|(_, value)| *value < LARGEST_NUMBER)
+            .filter(|(_, value)| is_numbers(*value))
             .all(|(at, value)| conf.get(*at) == Some(value))
     }
 }
@@ -92,16 +96,26 @@ impl Hook {
 mod tests {
     use super::*;
 
-    const EMPTY: [u32; 8] = [7, 0, 0, 0, 0, 9, 0, 3];
-    const WITH_ONE: [u32; 8] = [7, 16, 1, 0xdead_0000, 0x7fff, 9, 0, 3];
-    const WITH_TWO: [u32; 8] = [7, 16, 2, 0xdead_0000, 0x7fff, 9, 0, 3];
+    /// Size and count are two halves of one word.
+    const fn counts(size: u64, count: u64) -> u64 {
+        size | count << 32
+    }
+
+    const EMPTY: [u64; 5] = [7, 0, 0, 9, 3];
+    const WITH_ONE: [u64; 5] = [7, counts(16, 1), 0x7fff_dead_0000, 9, 3];
+    const WITH_TWO: [u64; 5] = [7, counts(16, 2), 0x7fff_dead_0000, 9, 3];
 
     #[test]
     fn the_first_interceptor_shows_the_list() {
         let list = List::learn(&EMPTY, &WITH_ONE).unwrap();
         assert!(list.holds_one(&WITH_ONE));
-        let elsewhere = [7, 16, 1, 0xbeef_0000, 0x7ffe, 9, 0, 3];
-        assert!(list.holds_one(&elsewhere));
+        // A heap at another place, such as that of a program below 4 GiB.
+        for elsewhere in [0x7ffe_beef_0000, 0xdead_0000, 0x1_0000_0000] {
+            let conf = [7, counts(16, 1), elsewhere, 9, 3];
+            assert!(list.holds_one(&conf));
+        }
+        let places: Vec<_> = list.words.iter().map(|(at, _)| *at).collect();
+        assert_eq!(places, [1, 2]);
     }
 
     #[test]

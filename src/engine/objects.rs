@@ -1,9 +1,8 @@
 //! The loaded objects of the process: the program and its shared libraries.
-//!
-//! `dladdr` and its relatives are not used: a process on musl, into which this library may be
-//! preloaded by mistake, does not start where one of them is missing.
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -19,10 +18,12 @@ pub struct Object {
 impl Object {
     /// Whether an address lies in it.
     pub fn holds(&self, address: *const c_void) -> bool {
-        let address = address.addr();
-        self.segments
-            .iter()
-            .any(|segment| segment.contains(&address))
+        self.holds_word(address.addr())
+    }
+
+    /// Whether a word is an address in it.
+    pub fn holds_word(&self, word: usize) -> bool {
+        self.segments.iter().any(|segment| segment.contains(&word))
     }
 
     /// A librdkafka of its own, and not a module with one inside.
@@ -88,9 +89,21 @@ pub fn global_symbol(name: &CStr) -> Option<NonNull<c_void>> {
     Handle(program).symbol(name)
 }
 
+thread_local! {
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a `dlsym` under way on this thread is ours: hooks that stand before it must not give us
+/// our own functions.
+pub fn is_looking() -> bool {
+    LOOKING.get()
+}
+
 fn symbol(handle: *mut c_void, name: &CStr) -> Option<NonNull<c_void>> {
+    LOOKING.set(true);
     // SAFETY: a valid handle and a C string.
     let found = NonNull::new(unsafe { libc::dlsym(handle, name.as_ptr()) });
+    LOOKING.set(false);
     if found.is_none() {
         forget_error();
     }
@@ -103,48 +116,177 @@ fn forget_error() {
     unsafe { libc::dlerror() };
 }
 
+/// Something that differs once an object was loaded or unloaded.
+pub fn stamp() -> [u64; 2] {
+    let mut stamp = [0; 2];
+    each(&mut |information| {
+        stamp = [information.dlpi_adds, information.dlpi_subs];
+        false
+    });
+    stamp
+}
+
 /// All loaded objects, in the order of loading.
 pub fn loaded() -> Vec<Object> {
-    unsafe extern "C" fn add(
-        information: *mut libc::dl_phdr_info,
-        _size: usize,
-        objects: *mut c_void,
-    ) -> c_int {
-        // SAFETY: the loader's description of an object, valid during this call, and the vector
-        // that is passed below.
-        let (information, objects) =
-            unsafe { (&*information, &mut *objects.cast::<Vec<Object>>()) };
-        let name = NonNull::new(information.dlpi_name.cast_mut());
-        // SAFETY: a C string by the loader's contract, where it is not null.
-        let name = name.map(|name| unsafe { CStr::from_ptr(name.as_ptr()) }.to_owned());
-        let headers = NonNull::new(information.dlpi_phdr.cast_mut());
-        let headers = headers.map_or(&[][..], |headers| {
-            // SAFETY: so many program headers by the loader's contract.
-            unsafe {
-                std::slice::from_raw_parts(headers.as_ptr(), usize::from(information.dlpi_phnum))
-            }
+    // The loader's lock is held in `each`, and an allocator of the application's may need it on
+    // another thread: memory is taken outside.
+    loop {
+        let mut needed = Buffer::default();
+        each(&mut |information| {
+            needed.count(information);
+            true
         });
-        let loaded = headers
-            .iter()
-            .filter(|header| header.p_type == libc::PT_LOAD);
-        let segments = loaded.map(|header| {
-            let start = (information.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
-            start..start.wrapping_add(header.p_memsz as usize)
+        let mut buffer = Buffer::with_room_of(&needed);
+        let mut fits = true;
+        each(&mut |information| {
+            fits = buffer.add(information);
+            fits
         });
-        objects.push(Object {
-            name: name.unwrap_or_default(),
-            segments: segments.collect(),
-        });
-        0
+        if fits {
+            return buffer.objects();
+        }
     }
-    let mut objects: Vec<Object> = Vec::new();
-    let pointer: *mut Vec<Object> = &mut objects;
-    // SAFETY: `add` gets the vector and keeps nothing.
-    unsafe { libc::dl_iterate_phdr(Some(add), pointer.cast()) };
-    objects
 }
 
 /// The object that an address lies in.
 pub fn holding(address: *const c_void) -> Option<Object> {
     loaded().into_iter().find(|object| object.holds(address))
+}
+
+/// What is copied of the loader's list. Its capacities are never exceeded.
+#[derive(Default)]
+struct Buffer {
+    /// Where an object's name and segments end.
+    ends: Vec<(usize, usize)>,
+    names: Vec<u8>,
+    segments: Vec<Range<usize>>,
+    counts: [usize; 3],
+}
+
+impl Buffer {
+    fn with_room_of(other: &Self) -> Self {
+        let [objects, bytes, segments] = other.counts;
+        Self {
+            ends: Vec::with_capacity(objects),
+            names: Vec::with_capacity(bytes),
+            segments: Vec::with_capacity(segments),
+            counts: other.counts,
+        }
+    }
+
+    fn count(&mut self, information: &libc::dl_phdr_info) {
+        let [objects, bytes, segments] = &mut self.counts;
+        *objects += 1;
+        *bytes += name(information).count_bytes();
+        *segments += usize::from(information.dlpi_phnum);
+    }
+
+    /// False where there is no room.
+    fn add(&mut self, information: &libc::dl_phdr_info) -> bool {
+        let name = name(information).to_bytes();
+        let [objects, bytes, segments] = self.counts;
+        let has_room = self.ends.len() < objects
+            && self.names.len() + name.len() <= bytes
+            && self.segments.len() + usize::from(information.dlpi_phnum) <= segments;
+        if has_room {
+            self.names.extend_from_slice(name);
+            self.segments.extend(loaded_segments(information));
+            self.ends.push((self.names.len(), self.segments.len()));
+        }
+        has_room
+    }
+
+    fn objects(self) -> Vec<Object> {
+        let mut begin = (0, 0);
+        let objects = self.ends.iter().map(|&end| {
+            let name = &self.names[begin.0..end.0];
+            let segments = self.segments[begin.1..end.1].to_vec();
+            begin = end;
+            Object {
+                // It comes from a C string.
+                name: CString::new(name).unwrap_or_default(),
+                segments,
+            }
+        });
+        objects.collect()
+    }
+}
+
+fn name(information: &libc::dl_phdr_info) -> &CStr {
+    if information.dlpi_name.is_null() {
+        return c"";
+    }
+    // SAFETY: a C string by the loader's contract.
+    unsafe { CStr::from_ptr(information.dlpi_name.cast::<c_char>()) }
+}
+
+fn loaded_segments(information: &libc::dl_phdr_info) -> impl Iterator<Item = Range<usize>> {
+    let count = usize::from(information.dlpi_phnum);
+    let headers = match NonNull::new(information.dlpi_phdr.cast_mut()) {
+        // SAFETY: so many program headers by the loader's contract.
+        Some(headers) => unsafe { std::slice::from_raw_parts(headers.as_ptr(), count) },
+        None => &[],
+    };
+    let base = information.dlpi_addr as usize;
+    let loaded = headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_LOAD);
+    loaded.map(move |header| {
+        let start = base.wrapping_add(header.p_vaddr as usize);
+        start..start.wrapping_add(header.p_memsz as usize)
+    })
+}
+
+/// Calls `visit` for each loaded object while it answers true. It must not allocate.
+fn each(visit: &mut dyn FnMut(&libc::dl_phdr_info) -> bool) {
+    unsafe extern "C" fn step(
+        information: *mut libc::dl_phdr_info,
+        _size: usize,
+        visit: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader's description of an object, valid during this call, and the pointer
+        // to the closure that is passed below.
+        let (information, visit) = unsafe {
+            (
+                &*information,
+                &mut *visit.cast::<&mut dyn FnMut(&libc::dl_phdr_info) -> bool>(),
+            )
+        };
+        c_int::from(!visit(information))
+    }
+    let mut visit = visit;
+    let pointer: *mut &mut dyn FnMut(&libc::dl_phdr_info) -> bool = &mut visit;
+    // SAFETY: `step` gets the closure and keeps nothing.
+    unsafe { libc::dl_iterate_phdr(Some(step), pointer.cast()) };
+}
+
+/// How much of a configuration or handle is looked at. Each has addresses of its engine's functions
+/// from byte 112 to 1112 on, in the versions from 1.0 to 2.16, and the smallest has 1416 bytes: what
+/// lies behind it is somebody else's.
+const LOOKED_AT: usize = 1400;
+
+/// Words of somebody else's memory, as many as can be read without a fault.
+pub fn words_at(address: *const c_void) -> Vec<usize> {
+    const PAGE: usize = 4096;
+    const WORD: usize = size_of::<usize>();
+    let mut words = [MaybeUninit::<usize>::uninit(); LOOKED_AT / WORD];
+    let start = address.addr().next_multiple_of(WORD);
+    // A page that cannot be read ends it, and what came before counts.
+    let first = LOOKED_AT.min(PAGE - start % PAGE);
+    let piece = |from: usize, length: usize| libc::iovec {
+        iov_base: ptr::with_exposed_provenance_mut(from),
+        iov_len: length,
+    };
+    let remote = [piece(start, first), piece(start + first, LOOKED_AT - first)];
+    let local = libc::iovec {
+        iov_base: words.as_mut_ptr().cast(),
+        iov_len: LOOKED_AT,
+    };
+    // SAFETY: the kernel reads what this process may read, and writes into `words`, which has room
+    // for it.
+    let read = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, remote.as_ptr(), 2, 0) };
+    let count = usize::try_from(read).unwrap_or(0) / WORD;
+    let read = words.iter().take(count);
+    // SAFETY: so many words were written.
+    read.map(|word| unsafe { word.assume_init() }).collect()
 }

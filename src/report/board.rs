@@ -81,14 +81,16 @@ fn map() -> Option<Memory> {
         libc::syscall(
             libc::SYS_memfd_create,
             c"superstream-status".as_ptr(),
-            libc::MFD_CLOEXEC,
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
         )
     };
     let descriptor = i32::try_from(descriptor).ok().filter(|fd| *fd >= 0)?;
     // SAFETY: a descriptor of ours, and a fresh mapping.
     let memory = unsafe {
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
         match libc::ftruncate(descriptor, SIZE as libc::off_t) {
-            0 => libc::mmap(
+            // Nobody who finds it makes it shorter than our mapping.
+            0 if libc::fcntl(descriptor, libc::F_ADD_SEALS, seals) == 0 => libc::mmap(
                 ptr::null_mut::<c_void>(),
                 SIZE,
                 libc::PROT_READ | libc::PROT_WRITE,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use superstream_protocol::{ClientConfigUpdate, ClientError, RegisterClient, Registered};
 
+use crate::debug;
 use crate::settings::Settings;
 use endpoint::Endpoint;
 
@@ -52,13 +53,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Makes the transport for an endpoint. Connects to nothing yet.
+/// Makes the transport for an endpoint, on the thread that will use it. Connects to nothing yet.
 pub fn transport(settings: &Settings) -> Box<dyn Transport> {
+    let token = settings.token.read().unwrap_or_else(|complaint| {
+        debug!("{complaint}");
+        None
+    });
     match &settings.endpoint {
-        Endpoint::Http(url) => Box::new(http::Http::new(
-            url,
-            settings.token.clone(),
-            settings.response_timeout,
-        )),
+        Endpoint::Http(url) => Box::new(http::Http::new(url, token, settings.response_timeout)),
     }
 }

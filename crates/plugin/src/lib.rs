@@ -45,16 +45,33 @@ unsafe extern "C" fn conf_init_from(
     caller: *const c_void,
 ) -> c_int {
     if is_host_set() {
-        // A panic has no message here: nobody asked for one.
-        let _ = catch_unwind(|| {
-            if let Some(conf_init) = find(caller) {
-                // SAFETY: the engine's configuration and an address in the engine, as the
-                // library expects them.
-                unsafe { conf_init(conf, caller) };
-            }
+        uncancelled(|| {
+            // A panic has no message here: nobody asked for one.
+            let _ = catch_unwind(|| {
+                if let Some(conf_init) = find(caller) {
+                    // SAFETY: the engine's configuration and an address in the engine, as the
+                    // library expects them.
+                    unsafe { conf_init(conf, caller) };
+                }
+            });
         });
     }
     NO_ERROR
+}
+
+/// Runs `work` on a thread that cannot be cancelled meanwhile: that would unwind our stack, and not
+/// by our unwinder.
+fn uncancelled(work: impl FnOnce()) {
+    const DISABLE: c_int = 1;
+    unsafe extern "C" {
+        fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+    let mut before = 0;
+    // SAFETY: concerns this thread alone; `before` is filled in.
+    unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+    work();
+    // SAFETY: the state that was in force.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
 }
 
 /// The library that is preloaded, or carries the engine, knows the configuration from elsewhere and
