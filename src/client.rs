@@ -11,15 +11,15 @@
 //! Our own work in steps 2, 3 and 5 may fail in any way: the client is created all the same.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Instant;
 
-use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, StartClient};
+use superstream_protocol::{Change, ClientKind};
 
 use crate::boundary;
+use crate::consult;
 use crate::debug;
 use crate::engine::applied::Applied;
 use crate::engine::conf::{Conf, ERRSTR_SIZE, OwnedConf};
@@ -29,11 +29,9 @@ use crate::engine::ffi::{
 use crate::engine::hook::Hook;
 use crate::engine::{Engine, errno};
 use crate::process::{self, Process};
+use crate::report::masking;
 use crate::report::record::Client;
-use crate::report::{identity, masking};
-use crate::service::session::Asked;
-use crate::settings::{self, Reading, Settings};
-use crate::tuning::{self, Effective, Situation};
+use crate::settings::{self, Reading};
 
 /// The name of our interceptors: nobody else's.
 const INTERCEPTOR: &CStr = c"superstream:client";
@@ -187,10 +185,10 @@ fn begin(call: &NewCall) -> Option<Creation> {
         return None;
     }
     let process = process::current_or_start(&settings);
-    let registration = registration(&settings, call.engine, kind, &conf);
+    let registration = consult::registration(&settings, call.engine, kind, &conf);
     let client = Arc::new(Client::new(registration, kind, client_id));
     let asked = process.session.ask(&client, deadline);
-    let changes = plan(&settings, &client, &conf, asked);
+    let changes = consult::plan(&settings, &client, &conf, asked);
     Some(Creation {
         process,
         client,
@@ -198,120 +196,6 @@ fn begin(call: &NewCall) -> Option<Creation> {
         accepted: Cell::new(false),
         engine: call.engine,
     })
-}
-
-/// How a client introduces itself.
-pub fn registration(
-    settings: &Settings,
-    engine: &Engine,
-    kind: ClientKind,
-    conf: &Conf<'_>,
-) -> RegisterClient {
-    RegisterClient {
-        language: "c".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        config: masking::mask(&conf.dump()),
-        tags: settings.tags.clone(),
-        client_ip: identity::host_address(),
-        client_host: identity::host_name(),
-        kind: Some(kind),
-        pid: Some(std::process::id()),
-        engine_version: Some(engine.version_text()),
-        registration_id: Some(identity::registration_id()),
-        ..RegisterClient::default()
-    }
-}
-
-/// Turns what asking gave into changes, and records why.
-fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked) -> Vec<Change> {
-    let (advice, note) = match asked {
-        Asked::Answered(advice) => (Some(advice), "the service answered in time"),
-        Asked::Late(advice) => (
-            Some(advice),
-            "an answer that came too late for an earlier client of this kind",
-        ),
-        Asked::Nothing(reason) => {
-            debug!(
-                "{} starts with its own configuration: {reason}",
-                client.client_id
-            );
-            client.update(|outcome| outcome.note = reason);
-            return Vec::new();
-        }
-    };
-    let start = advice.clone().unwrap_or_default();
-    let mode = if settings.observe {
-        Mode::Observe
-    } else {
-        start.mode
-    };
-    let configuration = match &start {
-        StartClient {
-            start: true,
-            optimized_configuration: Some(configuration),
-            ..
-        } => configuration.clone(),
-        _ => Default::default(),
-    };
-    let effective = effective(conf);
-    let plan = tuning::plan(
-        &Situation {
-            kind: client.kind,
-            effective: &effective,
-            latency_sensitive: settings.latency_sensitive,
-        },
-        &configuration,
-    );
-    for refusal in &plan.refusals {
-        debug!("{} is left alone: {}", refusal.key, refusal.reason);
-    }
-    let changes = plan.changes;
-    client.update(|outcome| {
-        outcome.advice = advice;
-        outcome.note = start.error.unwrap_or_else(|| note.to_owned());
-        outcome.mode = mode;
-        outcome.refusals = plan.refusals;
-        outcome.changes = changes.clone();
-    });
-    match mode {
-        Mode::Active => changes,
-        Mode::Observe => {
-            debug!(
-                "observe mode: {} changes are planned and none is made",
-                changes.len()
-            );
-            Vec::new()
-        }
-    }
-}
-
-/// What the tuning rules need to know of a configuration.
-pub fn effective(conf: &Conf<'_>) -> Effective {
-    let read = |names: &[&str], get: &dyn Fn(&str) -> Option<String>| {
-        names
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), get(name)?)))
-            .collect::<BTreeMap<_, _>>()
-    };
-    Effective {
-        global: read(tuning::GLOBAL_TO_READ, &|name| conf.get(name)),
-        topic: match conf.default_topic_conf() {
-            Some(topic) => Some(read(tuning::TOPIC_TO_READ, &|name| topic.get(name))),
-            None if hides_topic_conf(conf) => {
-                let only_a_topics = |name: &str| !tuning::GLOBAL_TO_READ.contains(&name);
-                let get = |name: &str| only_a_topics(name).then(|| conf.get(name)).flatten();
-                Some(read(tuning::TOPIC_TO_READ, &get))
-            }
-            None => None,
-        },
-    }
-}
-
-/// Whether there is a default topic configuration that the engine does not give. Its properties
-/// are told among the client's then, except those that both have.
-fn hides_topic_conf(conf: &Conf<'_>) -> bool {
-    let engine_gives_it = conf.engine().conf_default_topic_conf.is_some();
-    !engine_gives_it && conf.get("message.timeout.ms").is_some()
 }
 
 /// Steps 3 to 5.
@@ -417,24 +301,9 @@ fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
     for (change, reason) in applied.set_all(conf, &creation.changes) {
         debug!("{} is not applied: {reason}", change.key);
         creation.client.update(|outcome| {
-            not_applied(&mut outcome.changes, &mut outcome.refusals, change, reason);
+            consult::not_applied(&mut outcome.changes, &mut outcome.refusals, change, reason);
         });
     }
-}
-
-/// Moves a change to the refusals.
-pub fn not_applied(
-    changes: &mut Vec<Change>,
-    refusals: &mut Vec<Refusal>,
-    change: &Change,
-    reason: String,
-) {
-    changes.retain(|made| made.key != change.key);
-    refusals.push(Refusal {
-        key: change.key.clone(),
-        asked: change.new.clone(),
-        reason,
-    });
 }
 
 /// The engine does not take the configuration that we made of the application's.
@@ -447,7 +316,7 @@ fn refused(creation: &Creation, text: &[u8]) {
     debug!("{reason}; the application's own values are put back");
     creation.client.update(|outcome| {
         for change in &creation.changes {
-            not_applied(
+            consult::not_applied(
                 &mut outcome.changes,
                 &mut outcome.refusals,
                 change,

@@ -1,7 +1,9 @@
-//! Superstream for librdkafka: a drop-in `librdkafka.so.1` that tunes unmodified Kafka clients.
+//! Superstream for librdkafka: tunes unmodified Kafka clients.
 //!
-//! The library exports every public function of the librdkafka inside it, the *engine*. It
-//! takes two of them itself. At `rd_kafka_new` it asks the Superstream *service* for *advice*,
+//! One source makes two libraries. The drop-in `librdkafka.so.1` has the real librdkafka inside, the
+//! *engine*, and exports every public function of it; the preload library, without the feature
+//! `embedded-engine`, finds the engine that the application has. Both take the functions that create
+//! clients and topics. At `rd_kafka_new` it asks the Superstream *service* for *advice*,
 //! applies what the rules allow to the application's own configuration, lets the engine create
 //! the client, and tells the service what became of it. Without `SUPERSTREAM_HOST` it is plain
 //! librdkafka.
@@ -11,7 +13,8 @@
 //!
 //! - `entry`: the C functions.
 //! - [`settings`]: the environment.
-//! - [`client`]: the life of a client, the main story; `topic`: the guard of its topics.
+//! - [`client`]: the life of a client, the main story; [`consult`]: asking and planning; `topic`:
+//!   the guard of its topics; `plugin`: the way in without a call of ours.
 //! - [`engine`]: the real librdkafka, as a table of functions.
 //! - [`tuning`]: the rules, pure.
 //! - [`service`]: the session with the service and its transports.
@@ -23,6 +26,7 @@
 mod advise;
 mod boundary;
 pub mod client;
+pub mod consult;
 pub mod engine;
 mod entry;
 mod lock;

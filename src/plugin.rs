@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use superstream_protocol::{ClientKind, Configuration, Mode};
 
-use crate::client;
+use crate::consult;
 use crate::debug;
 use crate::engine::Engine;
 use crate::engine::applied::{self, Applied};
@@ -57,7 +57,7 @@ pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
     let Some((client, advice, mode)) = advice(&settings, process, engine, &conf) else {
         return;
     };
-    let effective = client::effective(&conf);
+    let effective = consult::effective(&conf);
     let situation = Situation {
         kind: ClientKind::Producer,
         effective: &effective,
@@ -70,14 +70,14 @@ pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
     for change in changes.clone() {
         if !applied::leaves_no_trace(engine, &change.key) {
             let reason = "librdkafka does not let it be set without a trace".to_owned();
-            client::not_applied(&mut changes, &mut refusals, &change, reason);
+            consult::not_applied(&mut changes, &mut refusals, &change, reason);
         }
     }
     if mode == Mode::Active {
         let mut applied = Applied::default();
         for (change, reason) in applied.set_all(&conf, &changes.clone()) {
             debug!("{} is not applied: {reason}", change.key);
-            client::not_applied(&mut changes, &mut refusals, change, reason);
+            consult::not_applied(&mut changes, &mut refusals, change, reason);
         }
         applied.forget_set(&conf);
     }
@@ -100,7 +100,7 @@ fn advice(
 ) -> Option<(Arc<Client>, Configuration, Mode)> {
     let fresh = || {
         let client_id = conf.get("client.id").unwrap_or_default();
-        let registration = client::registration(settings, engine, ClientKind::Producer, conf);
+        let registration = consult::registration(settings, engine, ClientKind::Producer, conf);
         Client::new(registration, ClientKind::Producer, client_id)
     };
     let (client, is_first) = process.of_plugin(fresh);

@@ -1,5 +1,5 @@
-//! The library that is preloaded, and the plugin: what they are made of, and how they behave in
-//! processes of all kinds. What a client of theirs lives through is in life.rs, failures.rs and
+//! The library that is preloaded: what it is made of, and how it behaves in processes of all kinds.
+//! (plugin.rs has the plugin.) What a client of theirs lives through is in life.rs, failures.rs and
 //! others, which run with other engines too (`make test-engines`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
@@ -8,102 +8,21 @@
 mod driver;
 #[path = "support/fault_service.rs"]
 mod fault_service;
+#[path = "support/preloading.rs"]
+mod preloading;
 mod support;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::Instant;
+use std::path::Path;
 use std::{env, fs};
 
-use driver::Driver;
 use fault_service::{FaultService, Request};
-use serde_json::{Value, json};
-use support::{
-    Library, assert_success, built, engine, include, preload, root, run, scratch, tool, unique,
-    with_library_in,
+use preloading::{
+    HOOKS, LIBRARY, PLUGIN, advice, compile_c, compile_with_engine, driver_with, output, preloaded,
+    product, registrations, stderr, stdout,
 };
-
-const LIBRARY: &str = "libsuperstream.so";
-const PLUGIN: &str = "libsuperstream-plugin.so";
-const HOOKS: &str = "libsuperstream-hooks.so";
-
-fn product(name: &str) -> PathBuf {
-    preload().with_file_name(name)
-}
-
-fn advice() -> Value {
-    json!({"linger.ms": 50, "compression.type": "lz4", "batch.size": 1_000_000})
-}
-
-/// A C program or, with `-shared` among the arguments, a library.
-fn compile_c(source: &str, arguments: &[&OsStr]) -> PathBuf {
-    let source = root().join("tests/c").join(source);
-    let name = source.file_stem().unwrap().to_str().unwrap();
-    let compiled = unique(scratch(), name);
-    run(tool("cc")
-        .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"])
-        .args(["-fPIC", "-isystem"])
-        .arg(include())
-        .arg("-o")
-        .args([&compiled, &source])
-        .args(arguments)
-        .arg("-ldl"));
-    compiled
-}
-
-fn compile_with_engine(source: &str, engine: &Path, shared: bool) -> PathBuf {
-    let mut folder = OsStr::new("-L").to_owned();
-    folder.push(engine);
-    let mut arguments = vec![&*folder, OsStr::new("-l:librdkafka.so.1")];
-    // Debian's is not the only one whose own libraries are not the linker's business.
-    arguments.push(OsStr::new("-Wl,--allow-shlib-undefined"));
-    if shared {
-        arguments.push(OsStr::new("-shared"));
-    }
-    compile_c(source, &arguments)
-}
-
-/// A command with libraries preloaded, in this order, in front of a service.
-fn preloaded(program: impl AsRef<OsStr>, libraries: &[&Path], host: &str) -> Command {
-    let mut command = tool(program);
-    command
-        .env("LD_PRELOAD", env::join_paths(libraries).unwrap())
-        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
-    if !host.is_empty() {
-        command.env("SUPERSTREAM_HOST", host);
-    }
-    command
-}
-
-fn output(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert_success(command, &output);
-    output
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
-/// The driver with an engine, and something preloaded.
-fn driver_with(engine: &Path, libraries: &[&Path], host: &str) -> Driver {
-    let mut command = preloaded(driver::program(), libraries, host);
-    command.env("LD_LIBRARY_PATH", engine);
-    Driver::spawn(&mut command)
-}
-
-fn registrations(service: &FaultService) -> usize {
-    let requests = service.requests();
-    requests
-        .iter()
-        .filter(|request| request.registers())
-        .count()
-}
+use serde_json::{Value, json};
+use support::{Library, built, engine, run, scratch, tool, unique};
 
 #[test]
 fn the_libraries_export_what_they_take() {
@@ -343,46 +262,6 @@ fn preload_in_front_of_the_drop_in() {
     driver.end_quietly();
 }
 
-#[test]
-fn a_thread_that_is_to_be_cancelled_names_the_plugin() {
-    let service = FaultService::advising(advice());
-    for version in ["debian", "2.16.1"] {
-        let folder = engine(version);
-        let program = compile_with_engine("preload_cancel.c", &folder, false);
-        let mut command = preloaded(&program, &[], &service.url());
-        command
-            .arg(product(PLUGIN))
-            .env("LD_LIBRARY_PATH", &folder)
-            .env_remove("LD_PRELOAD");
-        assert_eq!(stdout(&output(&mut command)), "set: 0\n", "{version}");
-    }
-    assert_eq!(registrations(&service), 2);
-}
-
-/// The engine would warn of a producer's property on a consumer, had the plugin been seen to set it.
-#[test]
-fn a_consumer_hears_no_warning_because_of_the_plugin() {
-    let service = FaultService::advising(advice());
-    for version in ["debian", "2.16.1"] {
-        let mut driver = driver_with(&engine(version), &[], &service.url());
-        let plugin = product(PLUGIN);
-        driver.set(&[
-            ("bootstrap.servers", "127.0.0.1:1"),
-            ("plugin.library.paths", plugin.to_str().unwrap()),
-            ("group.id", "g"),
-        ]);
-        driver.create("consumer");
-        let logs = driver.say("logs");
-        // The driver has a callback that the engine does warn of.
-        assert!(logs.contains("dr_msg_cb"), "{logs}");
-        assert!(!logs.contains("compression"), "{logs}");
-        assert!(!logs.contains("batch"), "{logs}");
-        driver.expect("destroy 0", "destroyed");
-        let ended = driver.end();
-        assert!(!ended.stderr.contains("CONFWARN"), "{ended:?}");
-    }
-}
-
 /// It calls `rd_kafka_new` inside itself: one client, registered once.
 #[test]
 fn a_share_consumer_is_one_client() {
@@ -439,113 +318,4 @@ fn a_process_tells_its_status() {
     driver.expect("destroy 0", "destroyed");
     driver.end_quietly();
     assert!(!status(&pid).status.success(), "after the end");
-}
-
-fn plugin_driver(folder: &Path, libraries: &[&Path], host: &str) -> Driver {
-    let mut driver = driver_with(folder, libraries, host);
-    let plugin = product(PLUGIN);
-    driver.set(&[("plugin.library.paths", plugin.to_str().unwrap())]);
-    driver
-}
-
-/// Codec and batch are set; linger cannot be; what the application sets later holds.
-#[test]
-fn the_plugin_tunes_what_it_knows() {
-    for version in ["debian", "1.9.2", "2.16.1"] {
-        let service = FaultService::advising(advice());
-        let folder = engine(version);
-        let mut driver = plugin_driver(&folder, &[], &service.url());
-        driver.create("producer");
-        assert_eq!(driver.get(0, "compression.codec"), "lz4", "{version}");
-        assert_eq!(driver.get(0, "linger.ms"), "5", "{version}");
-
-        let plugin = product(PLUGIN);
-        driver.set(&[
-            ("plugin.library.paths", plugin.to_str().unwrap()),
-            ("compression.type", "gzip"),
-        ]);
-        driver.create("producer");
-        assert_eq!(driver.get(1, "compression.codec"), "gzip", "{version}");
-
-        let told = service.wait_for_report("client-0").json();
-        let refused = told["refusals"].as_array().unwrap();
-        assert!(refused.iter().any(|refusal| refusal["key"] == "linger.ms"));
-        assert_eq!(registrations(&service), 1, "{version}: one for the process");
-        driver.expect("destroy 0", "destroyed");
-        driver.expect("destroy 1", "destroyed");
-        driver.end_quietly();
-    }
-}
-
-#[test]
-fn the_plugin_and_the_preload_act_once() {
-    let service = FaultService::advising(advice());
-    let folder = engine("debian");
-    let mut driver = plugin_driver(&folder, &[&product(LIBRARY)], &service.url());
-    driver.create("producer");
-    assert_eq!(driver.get(0, "compression.codec"), "lz4");
-    assert_eq!(driver.get(0, "linger.ms"), "50");
-    service.wait_for_report("client-0");
-    assert_eq!(registrations(&service), 1);
-    driver.expect("destroy 0", "destroyed");
-    driver.end_quietly();
-}
-
-/// Where it finds nothing, where Superstream is off, and where the application is a consumer.
-#[test]
-fn the_plugin_never_fails() {
-    let folder = engine("debian");
-    let alone = unique(scratch(), "alone");
-    fs::create_dir(&alone).unwrap();
-    fs::copy(product(PLUGIN), alone.join(PLUGIN)).unwrap();
-    let alone = alone.join(PLUGIN);
-    let service = FaultService::advising(advice());
-    for (plugin, host, group) in [
-        (&*alone, service.url(), ""),
-        (&*product(PLUGIN), String::new(), ""),
-        (&*product(PLUGIN), "http://127.0.0.1:1".to_owned(), ""),
-        (&*product(PLUGIN), service.url(), "g"),
-    ] {
-        let mut driver = driver_with(&folder, &[], &host);
-        if !group.is_empty() {
-            driver.set(&[("group.id", group)]);
-        }
-        driver.set(&[("plugin.library.paths", plugin.to_str().unwrap())]);
-        driver.create(if group.is_empty() {
-            "producer"
-        } else {
-            "consumer"
-        });
-        assert_eq!(driver.get(0, "compression.codec"), "none");
-        driver.expect("destroy 0", "destroyed");
-        driver.end_quietly();
-    }
-    assert_eq!(service.connections(), 0);
-}
-
-/// A service that never answers costs a process one timeout, and not each of its configurations
-/// one.
-#[test]
-fn the_plugin_waits_once() {
-    let service = FaultService::start(|_, _| fault_service::silence());
-    let folder = engine("debian");
-    let mut command = with_library_in(&folder, driver::program());
-    command
-        .env("SUPERSTREAM_HOST", service.url())
-        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "700");
-    let mut driver = Driver::spawn(&mut command);
-    let plugin = product(PLUGIN);
-    let mut waits = Vec::new();
-    for _ in 0..4 {
-        let begin = Instant::now();
-        driver.set(&[("plugin.library.paths", plugin.to_str().unwrap())]);
-        waits.push(begin.elapsed());
-        driver.create("producer");
-    }
-    let long = waits.iter().filter(|wait| wait.as_millis() >= 700).count();
-    assert_eq!(long, 1, "{waits:?}");
-    for client in 0..4 {
-        driver.expect(&format!("destroy {client}"), "destroyed");
-    }
-    driver.end_quietly();
 }
