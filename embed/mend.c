@@ -26,6 +26,10 @@ void superstream_engine_failed_creation(rd_kafka_conf_t *conf) {
         rd_list_destroy(&conf->interceptors.on_broker_state_change);
 }
 
+size_t superstream_engine_conf_size(void) {
+        return sizeof(rd_kafka_conf_t);
+}
+
 /* A failed creation leaves in the configuration what the engine derived from it. With the old
  * values back it is derived anew: the application reads what stock would have left. */
 void superstream_engine_finalize(rd_kafka_conf_t *conf, rd_kafka_type_t type) {

@@ -239,7 +239,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     }
     boundary::catch(|| {
         if creation.accepted.get() && creation.engine.frees_interceptors {
-            applied.put_back_memory(&conf);
+            applied.put_back_in_memory(&conf);
             forget_freed(creation, hook.as_ref(), &conf);
         } else {
             applied.put_back(&conf);

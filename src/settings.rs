@@ -252,7 +252,10 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
             };
         }
         match (self.variable)("SUPERSTREAM_TOKEN_FILE").filter(|path| !path.is_empty()) {
-            Some(path) => TokenSource::File(PathBuf::from(path)),
+            // It is read later, when the application may be in another folder.
+            Some(path) => TokenSource::File(
+                std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path)),
+            ),
             None => TokenSource::None,
         }
     }

@@ -194,29 +194,62 @@ fn modules_that_are_closed_again() {
 /// global later: the configuration tells whose it is.
 #[test]
 fn each_handle_stays_with_its_engine() {
-    let [first, second] = ["2.16.1", "2.12.1"].map(|version| {
-        let module = compile_with_engine("preload_module.c", &engine(version), true);
-        (module, engine(version))
-    });
-    let program = compile_c("preload_tail.c", &[]);
-    let folders = env::join_paths([&first.1, &second.1]).unwrap();
     // Both are librdkafka.so.1 to whoever looks by that name, so each is linked by its own.
-    let global = engine("debian").join("librdkafka.so.1");
-    let service = FaultService::advising(advice());
-    for (host, linger) in [(service.url(), "50"), (String::new(), "5")] {
-        let mut command = preloaded(&program, &[&product(LIBRARY)], &host);
-        command
-            .args([&first.0, &second.0, &global])
-            .env("LD_LIBRARY_PATH", &folders);
-        let said = output(&mut command);
-        assert_eq!(stdout(&said), format!("linger.ms {linger}\n").repeat(3));
+    for (names, versions) in [
+        (["2.16.1", "2.12.1"], ["2.12.1", "2.12.1", "2.16.0"]),
+        (["1.9.2", "2.3.0"], ["2.3.0", "2.3.0", "1.9.2"]),
+        (["2.13.0", "1.5.0"], ["1.5.0", "1.5.0", "2.13.0"]),
+    ] {
+        let [first, second] = names.map(|version| {
+            let module = compile_with_engine("preload_module.c", &engine(version), true);
+            (module, engine(version))
+        });
+        let program = compile_c("preload_tail.c", &[]);
+        let folders = env::join_paths([&first.1, &second.1]).unwrap();
+        let global = engine("debian").join("librdkafka.so.1");
+        let service = FaultService::advising(advice());
+        for (host, linger) in [(service.url(), "50"), (String::new(), "5")] {
+            let mut command = preloaded(&program, &[&product(LIBRARY)], &host);
+            command
+                .args([&first.0, &second.0, &global])
+                .env("LD_LIBRARY_PATH", &folders);
+            let said = output(&mut command);
+            let expected = format!("linger.ms {linger}\n").repeat(3);
+            assert_eq!(stdout(&said), expected, "{names:?}");
+        }
+        let requests = service.requests();
+        let registered = requests.iter().filter(|request| request.registers());
+        let told: Vec<_> = registered
+            .map(|request| request.json()["engine_version"].clone())
+            .collect();
+        assert_eq!(told, versions);
     }
-    let requests = service.requests();
-    let registered = requests.iter().filter(|request| request.registers());
-    let versions: Vec<_> = registered
-        .map(|request| request.json()["engine_version"].clone())
-        .collect();
-    assert_eq!(versions, ["2.12.1", "2.12.1", "2.16.0"]);
+}
+
+/// The engine and the allocator need not be libc's friends: nothing is asked of memory that nobody
+/// knows.
+#[test]
+fn an_allocator_that_tells_no_sizes() {
+    let allocator = compile_c("preload_allocator.c", &["-shared".as_ref()]);
+    let folder = engine("debian");
+    for failing in [true, false] {
+        let service = FaultService::advising(advice());
+        let libraries = [&*allocator, &*product(LIBRARY)];
+        let mut driver = driver_with(&folder, &libraries, &service.url());
+        if failing {
+            driver.set(&[
+                ("security.protocol", "sasl_plaintext"),
+                ("sasl.mechanism", "NOPE"),
+            ]);
+            let answer = driver.say("new producer");
+            assert!(answer.starts_with("failed"), "{answer}");
+            driver.expect("conf-destroy", "destroyed");
+        }
+        driver.create("producer");
+        assert_eq!(driver.get(0, "linger.ms"), "50");
+        driver.expect("destroy 0", "destroyed");
+        driver.end_quietly();
+    }
 }
 
 /// Engines with the fault free what they share with the application: it must not free it again,

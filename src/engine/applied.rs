@@ -14,20 +14,25 @@ const LARGEST_DERIVED: f64 = 900_000.0;
 /// What was set on a configuration, and what it takes to undo it.
 #[derive(Default)]
 pub struct Applied {
-    /// Name and value before, in the order of setting.
-    old: Vec<(String, String)>,
+    /// In the order of setting.
+    set: Vec<Property>,
     /// The configuration's memory before.
     before: Vec<u64>,
-    /// The same after.
-    after: Vec<u64>,
     /// [`DERIVED`] before the engine took the configuration.
     derived: Option<String>,
+}
+
+/// A property that was set.
+struct Property {
+    key: String,
+    old: String,
+    new: String,
 }
 
 impl Applied {
     /// Whether anything was set.
     pub fn anything(&self) -> bool {
-        !self.old.is_empty()
+        !self.set.is_empty()
     }
 
     /// Sets everything, in order. Gives what did not take, and why. The first such ends it: what
@@ -59,7 +64,6 @@ impl Applied {
                 Err(reason) => missed.push((change, reason)),
             }
         }
-        self.after = conf.words();
         self.derived = conf.get(DERIVED);
         missed
     }
@@ -70,7 +74,11 @@ impl Applied {
         let Some(old) = conf.get(&change.key) else {
             return Err("its old value cannot be read, so it could not be put back".to_owned());
         };
-        self.old.push((change.key.clone(), old));
+        self.set.push(Property {
+            key: change.key.clone(),
+            old,
+            new: change.new.clone(),
+        });
         conf.set(&change.key, &change.new)?;
         let now = conf.get(&change.key).unwrap_or_default();
         if same(&now, &change.new) {
@@ -81,35 +89,41 @@ impl Applied {
 
     /// Undoes everything, newest first, and forgets that it was ever set.
     pub fn put_back(&self, conf: &Conf<'_>) {
-        if !self.anything() {
-            return;
-        }
-        for (key, old) in self.old.iter().rev() {
-            if let Err(error) = conf.set(key, old) {
-                debug!("{key} cannot be put back to {old}: {error}");
+        for property in self.set.iter().rev() {
+            if let Err(error) = conf.set(&property.key, &property.old) {
+                debug!(
+                    "{} cannot be put back to {}: {error}",
+                    property.key, property.old
+                );
             }
         }
         self.forget_set(conf);
         self.put_back_derived(conf);
     }
 
-    /// As [`Self::put_back`], without a call into the engine: it has freed interceptors that each
-    /// setting would run. Our properties are numbers.
-    pub fn put_back_memory(&self, conf: &Conf<'_>) {
-        let now = conf.words();
-        let pairs = self.before.iter().zip(&self.after).zip(now).enumerate();
-        let put_back = pairs.filter_map(|(at, ((before, after), now))| {
-            let ours = before ^ after;
-            // What the engine has changed since is its own.
-            let is_as_we_left_it = ours != 0 && now & ours == after & ours;
-            is_as_we_left_it.then_some((at, (now & !ours) | (before & ours)))
-        });
-        conf.write_words(put_back);
+    /// As [`Self::put_back`], without a setting in `conf`: that would run interceptors which the
+    /// engine has freed.
+    pub fn put_back_in_memory(&self, conf: &Conf<'_>) {
+        let topic = conf.default_topic_conf();
+        for Property { key, old, new } in self.set.iter().rev() {
+            // Topic configurations have no interceptors. A codec is in both, and there it is not
+            // ours.
+            match topic {
+                Some(topic) if topic.get(key).as_ref() == Some(new) && new != old => {
+                    if let Err(error) = topic.set(key, old) {
+                        debug!("{key} cannot be put back to {old}: {error}");
+                    }
+                }
+                _ => rewrite(conf, key, new, old),
+            }
+        }
+        self.forget_set(conf);
+        self.put_back_derived(conf);
     }
 
     /// The properties keep their values, and do not count as set by anybody.
     pub fn forget_set(&self, conf: &Conf<'_>) {
-        for (key, _) in &self.old {
+        for Property { key, .. } in &self.set {
             if let Some(bit) = SetBit::of(conf.engine(), key)
                 && !bit.is_in(&self.before)
             {
@@ -120,23 +134,40 @@ impl Applied {
 
     /// An engine that took our linger has derived another property from it. One that lets us at it
     /// derives it anew (`Conf::finalize`); in another it gets the value that the application's own
-    /// linger gives, and does not count as set.
+    /// linger gives.
     fn put_back_derived(&self, conf: &Conf<'_>) {
         let now = conf.get(DERIVED);
         if conf.engine().conf_finalize.is_some() || now == self.derived {
             return;
         }
-        let linger = self.old.iter().find(|(key, _)| key == "linger.ms");
-        let linger = linger.and_then(|(_, old)| old.parse::<f64>().ok());
-        let bit = SetBit::of(conf.engine(), DERIVED);
-        if let (Some(linger), Some(bit)) = (linger, bit) {
-            let derived = (2.0 * linger).min(LARGEST_DERIVED).trunc();
-            if let Err(error) = conf.set(DERIVED, &derived.to_string()) {
-                debug!("{DERIVED} cannot be put back: {error}");
-            }
-            bit.clear(conf);
+        let linger = self.set.iter().find(|property| property.key == "linger.ms");
+        let linger = linger.and_then(|property| property.old.parse::<f64>().ok());
+        if let (Some(linger), Some(now)) = (linger, now) {
+            let derived = (2.0 * linger).min(LARGEST_DERIVED).trunc().to_string();
+            rewrite(conf, DERIVED, &now, &derived);
         }
     }
+}
+
+/// Changes a number in a configuration's memory as setting it would, without setting it. What
+/// belongs to it is seen on a configuration of our own.
+fn rewrite(conf: &Conf<'_>, key: &str, from: &str, to: &str) {
+    let Some(scratch) = OwnedConf::new(conf.engine()) else {
+        return;
+    };
+    let scratch = scratch.borrow();
+    let words_with = |value: &str| scratch.set(key, value).map(|()| scratch.words());
+    let (Ok(with_from), Ok(with_to)) = (words_with(from), words_with(to)) else {
+        return;
+    };
+    let pairs = with_from.iter().zip(&with_to).zip(conf.words()).enumerate();
+    let rewritten = pairs.filter_map(|(at, ((from, to), now))| {
+        let its = from ^ to;
+        // What somebody has changed since is not ours.
+        let is_from = its != 0 && now & its == from & its;
+        is_from.then_some((at, (now & !its) | (to & its)))
+    });
+    conf.write_words(rewritten.collect::<Vec<_>>().into_iter());
 }
 
 /// Whether a property can be set so that nobody sees that it was.

@@ -100,10 +100,18 @@ impl<'e> Conf<'e> {
         };
     }
 
-    /// How many words the configuration's memory has, as far as the allocator tells.
+    /// How many words the configuration's memory has, as far as the engine or the allocator tells.
     fn word_count(&self) -> usize {
-        // SAFETY: the engine allocates a configuration with the process's malloc.
-        let size = unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) };
+        let size = match self.engine.conf_size {
+            // SAFETY: takes nothing.
+            Some(size) => unsafe { size() },
+            #[cfg(not(feature = "embedded-engine"))]
+            None if super::objects::allocator_tells_sizes() => {
+                // SAFETY: the engine allocates a configuration with the process's malloc.
+                unsafe { libc::malloc_usable_size(self.pointer.as_ptr().cast()) }
+            }
+            None => 0,
+        };
         match PLAUSIBLE_SIZES.contains(&size) {
             true => size / size_of::<u64>(),
             false => 0,

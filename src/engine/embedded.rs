@@ -38,6 +38,7 @@ unsafe extern "C-unwind" {
 }
 
 unsafe extern "C" {
+    fn superstream_engine_conf_size() -> usize;
     fn superstream_engine_finalize(conf: *mut rd_kafka_conf_s, kind: ClientType);
 
     fn rd_kafka_version() -> c_int;
@@ -111,6 +112,7 @@ pub static EMBEDDED: Engine = Engine {
     topic_conf_set: rd_kafka_topic_conf_set,
     add_on_new: rd_kafka_conf_interceptor_add_on_new,
     add_on_destroy: rd_kafka_interceptor_add_on_destroy,
+    conf_size: Some(superstream_engine_conf_size),
     conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,
     on_new_list: OnceCell::new(),

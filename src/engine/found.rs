@@ -22,12 +22,15 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use once_cell::sync::OnceCell;
 
 use super::Engine;
-use super::objects::{self, Handle, Object};
+use super::objects::{self, Evidence, Handle, Object};
 use crate::debug;
 
 /// The first version whose failed creations leave the application's interceptors alone: 2.13.0.
 /// Tried on the engines of the wheels 2.12.1 and 2.13.0.
 const MENDED_IN: i32 = 0x020d_0000;
+
+/// The function that tells an engine from what wraps one: nobody has a reason to take it.
+const VERSION: &CStr = c"rd_kafka_version";
 
 /// A call as it arrived.
 #[derive(Clone, Copy)]
@@ -49,6 +52,8 @@ pub struct Found {
     pub function: NonNull<c_void>,
     /// The engine called it itself.
     pub from_inside: bool,
+    /// What in the configuration or handle says so.
+    pub evidence: Option<Evidence>,
     /// `None` where only the function is known.
     source: Option<Source>,
 }
@@ -72,50 +77,56 @@ impl Source {
 }
 
 /// The function that a call meant; `None` where no engine can be told.
-pub fn of_call(call: &Call) -> Option<Found> {
+///
+/// # Safety
+/// The call's evidence is null or a configuration or handle of some librdkafka.
+pub unsafe fn of_call(call: &Call) -> Option<Found> {
     let objects = objects::loaded();
     let caller = objects.iter().find(|object| object.holds(call.caller));
-    let evidence = match call.evidence.is_null() {
-        true => Vec::new(),
-        false => objects::words_at(call.evidence),
+    let owned = NonNull::new(call.evidence.cast_mut());
+    let evidence = |source: &Source| {
+        let version = source.symbol(VERSION)?;
+        let engine = objects
+            .iter()
+            .find(|object| object.holds(version.as_ptr()))?;
+        // SAFETY: the caller's contract.
+        unsafe { Evidence::of(owned?, engine) }
     };
-    let fits = |source: &Source| {
-        let conf_new = source.symbol(c"rd_kafka_conf_new");
-        let made = |address: NonNull<c_void>| {
-            let engine = objects.iter().find(|object| object.holds(address.as_ptr()));
-            engine.is_some_and(|engine| evidence.iter().any(|word| engine.holds_word(*word)))
-        };
-        evidence.is_empty() || conf_new.is_some_and(made)
+    let from_inside = |function: NonNull<c_void>| {
+        caller.is_some_and(|caller| caller.is_librdkafka() && caller.holds(function.as_ptr()))
+    };
+    let found = |(function, source), evidence| Found {
+        function,
+        from_inside: from_inside(function),
+        evidence,
+        source: Some(source),
     };
     let near = [
         in_global_scope(call),
         caller.and_then(|caller| below(call, caller)),
     ];
-    let mut near: Vec<_> = near.into_iter().flatten().collect();
-    let place = near.iter().position(|(_, source)| fits(source));
-    let (function, source) = match place {
-        Some(place) => near.swap_remove(place),
-        None => {
-            let mut anywhere = anywhere(call, &objects);
-            match anywhere.iter().position(|(_, source)| fits(source)) {
-                // Without evidence several are none.
-                Some(place) if !evidence.is_empty() || anywhere.len() == 1 => {
-                    anywhere.swap_remove(place)
-                }
-                _ if !near.is_empty() => near.swap_remove(0),
-                _ if anywhere.len() == 1 => anywhere.swap_remove(0),
-                _ => return None,
-            }
+    let mut first = None;
+    for candidate in near.into_iter().flatten() {
+        let evidence = evidence(&candidate.1);
+        if evidence.is_some() || owned.is_none() {
+            return Some(found(candidate, evidence));
         }
-    };
-    let from_inside = caller.is_some_and(|caller| {
-        caller.is_librdkafka() && caller.holds(function.as_ptr().cast_const())
-    });
-    Some(Found {
-        function,
-        from_inside,
-        source: Some(source),
-    })
+        first = first.or(Some(candidate));
+    }
+    let mut anywhere = anywhere(call, &objects);
+    let proven = anywhere
+        .iter()
+        .position(|(_, source)| evidence(source).is_some());
+    match (proven, first) {
+        (Some(place), _) => {
+            let candidate = anywhere.swap_remove(place);
+            let evidence = evidence(&candidate.1);
+            Some(found(candidate, evidence))
+        }
+        (None, Some(first)) => Some(found(first, None)),
+        (None, None) if anywhere.len() == 1 => Some(found(anywhere.swap_remove(0), None)),
+        (None, None) => None,
+    }
 }
 
 /// The engine of a function that somebody's `dlsym` found.
@@ -125,6 +136,7 @@ pub fn of_function(function: NonNull<c_void>) -> Found {
     Found {
         function,
         from_inside: false,
+        evidence: None,
         source: handle.map(Source::Object),
     }
 }
@@ -144,10 +156,7 @@ fn anywhere(call: &Call, objects: &[Object]) -> Vec<(NonNull<c_void>, Source)> {
         let handle = object.open()?;
         let function = handle.symbol(call.name)?;
         let defines = object.holds(function.as_ptr()) && !is_ours(call, function);
-        // One that only wraps another engine's function has no configurations of its own.
-        let makes = |address: NonNull<c_void>| object.holds(address.as_ptr());
-        let is_engine = handle.symbol(c"rd_kafka_conf_new").is_some_and(makes);
-        (defines && is_engine).then_some((function, Source::Object(handle)))
+        (defines && is_engine(object)).then_some((function, Source::Object(handle)))
     });
     defining.collect()
 }
@@ -161,8 +170,8 @@ struct Known {
     /// `None` where it lacks what we need.
     engine: Option<Engine>,
     new: NonNull<c_void>,
-    /// Two engines never share this function, whatever wraps the others.
-    conf_new: NonNull<c_void>,
+    /// Two engines never share [`VERSION`], whatever wraps their other functions.
+    version: NonNull<c_void>,
     next: *const Self,
 }
 
@@ -199,12 +208,12 @@ impl Found {
     pub fn engine(&self) -> Option<&'static Engine> {
         let source = self.source.as_ref()?;
         let new = source.symbol(c"rd_kafka_new")?;
-        let conf_new = source.symbol(c"rd_kafka_conf_new")?;
-        let known = all_known().find(|known| known.new == new && known.conf_new == conf_new);
+        let version = source.symbol(VERSION)?;
+        let known = all_known().find(|known| known.new == new && known.version == version);
         let known = match known {
             Some(known) => known,
             None => {
-                let object = objects::holding(conf_new.as_ptr())?;
+                let object = objects::holding(version.as_ptr())?;
                 let in_engine = |address: NonNull<c_void>| object.holds(address.as_ptr());
                 if source.symbol(c"superstream_version").is_some_and(in_engine) {
                     debug!("the drop-in looks after its clients itself");
@@ -215,7 +224,7 @@ impl Found {
                 remember(Known {
                     engine: table_or_line(source, &object),
                     new,
-                    conf_new,
+                    version,
                     next: ptr::null(),
                 })
             }
@@ -240,18 +249,20 @@ fn table_or_line(source: &Source, object: &Object) -> Option<Engine> {
 
 /// Fills the table; the error is the name of a function that the engine lacks.
 fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
-    // From one object: another engine in the same scope may have what this one lacks.
-    let in_engine = |found: &NonNull<c_void>| object.holds(found.as_ptr());
-    let own = |name| source.symbol(name).filter(in_engine);
+    // A function may be wrapped by another preloaded library, but must not be that of another
+    // engine in the same scope, which may have what this one lacks.
+    let is_allowed = |found: &NonNull<c_void>| {
+        object.holds(found.as_ptr())
+            || !objects::holding(found.as_ptr()).is_some_and(|o| is_engine(&o))
+    };
+    let own = |name| source.symbol(name).filter(is_allowed);
     let find = |name: &'static CStr| own(name).ok_or(name);
-    // These two may be wrapped by another preloaded library.
-    let outer = |name: &'static CStr| source.symbol(name).ok_or(name);
     // SAFETY: librdkafka's function of each name has the type of the field that it fills, in every
     // version since 1.0 that has it.
     let engine = unsafe {
         Engine {
-            new: function(outer(c"rd_kafka_new")?),
-            topic_new: function(outer(c"rd_kafka_topic_new")?),
+            new: function(find(c"rd_kafka_new")?),
+            topic_new: function(find(c"rd_kafka_topic_new")?),
             version: function(find(c"rd_kafka_version")?),
             version_str: function(find(c"rd_kafka_version_str")?),
             conf_new: function(find(c"rd_kafka_conf_new")?),
@@ -267,6 +278,7 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             topic_conf_set: function(find(c"rd_kafka_topic_conf_set")?),
             add_on_new: function(find(c"rd_kafka_conf_interceptor_add_on_new")?),
             add_on_destroy: function(find(c"rd_kafka_interceptor_add_on_destroy")?),
+            conf_size: None,
             conf_finalize: None,
             frees_interceptors: false,
             on_new_list: OnceCell::new(),
@@ -279,6 +291,12 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
         frees_interceptors: version < MENDED_IN,
         ..engine
     })
+}
+
+/// Whether an object has a librdkafka inside.
+fn is_engine(object: &Object) -> bool {
+    let version = object.open().and_then(|handle| handle.symbol(VERSION));
+    version.is_some_and(|version| object.holds(version.as_ptr()))
 }
 
 /// A function by its address.

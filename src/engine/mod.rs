@@ -83,6 +83,8 @@ pub struct Engine {
         Option<OnDestroy>,
         *mut c_void,
     ) -> ResponseError,
+    /// Where the engine lets us: the size of a configuration, in bytes.
+    pub conf_size: Option<unsafe extern "C" fn() -> usize>,
     /// Where the engine lets us: derives anew what it derives from a configuration.
     pub conf_finalize: Option<unsafe extern "C" fn(*mut rd_kafka_conf_s, ClientType)>,
     /// A creation that fails after `on_new` frees the interceptor lists of the application's

@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A loaded object.
 #[derive(Debug)]
@@ -260,33 +260,69 @@ fn each(visit: &mut dyn FnMut(&libc::dl_phdr_info) -> bool) {
     unsafe { libc::dl_iterate_phdr(Some(step), pointer.cast()) };
 }
 
-/// How much of a configuration or handle is looked at. Each has addresses of its engine's functions
-/// from byte 112 to 1112 on, in the versions from 1.0 to 2.16, and the smallest has 1416 bytes: what
-/// lies behind it is somebody else's.
+/// How much of a configuration or handle is looked at. Each has addresses of its engine from byte
+/// 112 to 1112 on, in the versions from 1.0 to 2.16, and the smallest has 1416 bytes: what lies
+/// behind it is somebody else's.
 const LOOKED_AT: usize = 1400;
 
-/// Words of somebody else's memory, as many as can be read without a fault.
-pub fn words_at(address: *const c_void) -> Vec<usize> {
-    const PAGE: usize = 4096;
-    const WORD: usize = size_of::<usize>();
-    let mut words = [MaybeUninit::<usize>::uninit(); LOOKED_AT / WORD];
-    let start = address.addr().next_multiple_of(WORD);
-    // A page that cannot be read ends it, and what came before counts.
-    let first = LOOKED_AT.min(PAGE - start % PAGE);
-    let piece = |from: usize, length: usize| libc::iovec {
-        iov_base: ptr::with_exposed_provenance_mut(from),
-        iov_len: length,
-    };
-    let remote = [piece(start, first), piece(start + first, LOOKED_AT - first)];
-    let local = libc::iovec {
-        iov_base: words.as_mut_ptr().cast(),
-        iov_len: LOOKED_AT,
-    };
-    // SAFETY: the kernel reads what this process may read, and writes into `words`, which has room
-    // for it.
-    let read = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, remote.as_ptr(), 2, 0) };
-    let count = usize::try_from(read).unwrap_or(0) / WORD;
-    let read = words.iter().take(count);
-    // SAFETY: so many words were written.
-    read.map(|word| unsafe { word.assume_init() }).collect()
+/// A word of a configuration or handle that is an address in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    at: usize,
+    word: usize,
+}
+
+impl Evidence {
+    /// The first such word.
+    ///
+    /// # Safety
+    /// `owned` is a configuration or handle of some librdkafka.
+    pub unsafe fn of(owned: NonNull<c_void>, object: &Object) -> Option<Self> {
+        // SAFETY: the caller's contract; none is smaller than that.
+        let word = |at| unsafe { word_of(owned, at) };
+        (0..LOOKED_AT / size_of::<usize>())
+            .map(|at| Self { at, word: word(at) })
+            .find(|evidence| object.holds_word(evidence.word))
+    }
+
+    /// Whether another configuration or handle has it too.
+    ///
+    /// # Safety
+    /// As for [`Self::of`].
+    pub unsafe fn is_in(self, owned: NonNull<c_void>) -> bool {
+        // SAFETY: the caller's contract.
+        self.word == unsafe { word_of(owned, self.at) }
+    }
+}
+
+/// # Safety
+/// `owned` has at least [`LOOKED_AT`] bytes, of which this word is one.
+unsafe fn word_of(owned: NonNull<c_void>, at: usize) -> usize {
+    // SAFETY: the caller's contract. Another thread of the engine may write to a handle meanwhile:
+    // the words that are looked for are written before anybody else sees it.
+    unsafe { owned.cast::<usize>().add(at).read_volatile() }
+}
+
+/// Whether the process's `malloc_usable_size()` is that of its `malloc()`: a program may bring an
+/// allocator that has none, and that of libc would look at memory it knows nothing of.
+pub fn allocator_tells_sizes() -> bool {
+    const UNKNOWN: u8 = 0;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match ANSWER.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let [malloc, size] = [c"malloc", c"malloc_usable_size"].map(global_symbol);
+            let are_together = match (malloc, size) {
+                (Some(malloc), Some(size)) => {
+                    holding(malloc.as_ptr()).is_some_and(|object| object.holds(size.as_ptr()))
+                }
+                _ => false,
+            };
+            let answer = if are_together { YES } else { NO };
+            ANSWER.store(answer, Ordering::Relaxed);
+            are_together
+        }
+        answer => answer == YES,
+    }
 }

@@ -19,7 +19,7 @@ use crate::engine::ffi::{
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
 use crate::engine::found::{self, Call, Found};
-use crate::engine::objects;
+use crate::engine::objects::{self, Evidence};
 use crate::{plugin, process, settings, topic};
 
 const NEW: &CStr = c"rd_kafka_new";
@@ -87,32 +87,45 @@ thread_local! {
     static LAST: Cell<Option<(LookedUp, TopicNew)>> = const { Cell::new(None) };
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct LookedUp {
-    handle: *mut rd_kafka_s,
     caller: *const c_void,
     objects: [u64; 2],
+    /// Another handle may come to be at the same address.
+    evidence: Evidence,
 }
 
 #[inline(never)] // See `Target`.
 fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target<TopicNew> {
-    let looked_up = LookedUp {
-        handle,
-        caller,
-        objects: boundary::uncancelled(objects::stamp),
-    };
-    if let Some((last, topic_new)) = LAST.get()
-        && last == looked_up
-        && process::current().is_none()
-    {
-        return Target::Plain(topic_new);
-    }
-    let ours = rd_kafka_topic_new as *const c_void;
-    let target = for_handle(call(TOPIC_NEW, ours, caller, handle.cast()), handle);
-    if let Target::Plain(topic_new) = target {
-        LAST.set(Some((looked_up, topic_new)));
-    }
-    target
+    let target = boundary::catch_keeping_errno(|| {
+        if let Some(known) = process::current().and_then(|process| process.client(handle)) {
+            return Target::Tuned(known.engine.topic_new, known.engine);
+        }
+        let stamp = objects::stamp();
+        if let Some((last, topic_new)) = LAST.get()
+            && (last.caller, last.objects) == (caller, stamp)
+            && let Some(handle) = NonNull::new(handle)
+            // SAFETY: the application's handle, by the contract of rd_kafka_topic_new.
+            && unsafe { last.evidence.is_in(handle.cast()) }
+        {
+            return Target::Plain(topic_new);
+        }
+        let ours = rd_kafka_topic_new as *const c_void;
+        let found = found(call(TOPIC_NEW, ours, caller, handle.cast()));
+        let Some(found) = found else {
+            return Target::Nowhere;
+        };
+        // SAFETY: looked up under the name of this function.
+        let topic_new = unsafe { found::function::<TopicNew>(found.function) };
+        let looked_up = found.evidence.map(|evidence| LookedUp {
+            caller,
+            objects: stamp,
+            evidence,
+        });
+        LAST.set(looked_up.map(|looked_up| (looked_up, topic_new)));
+        Target::Plain(topic_new)
+    });
+    target.unwrap_or(Target::Nowhere)
 }
 
 unsafe extern "C-unwind" fn share_consumer_new_from(
@@ -240,7 +253,8 @@ fn call(
 
 fn found(place: Where) -> Option<Found> {
     match place {
-        Where::Called(call) => found::of_call(&call),
+        // SAFETY: it is what the application passed for its engine.
+        Where::Called(call) => unsafe { found::of_call(&call) },
         Where::Fetched(function) => Some(found::of_function(NonNull::new(function)?)),
     }
 }
