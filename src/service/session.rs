@@ -57,6 +57,8 @@ struct State {
     health: Health,
     /// The last registration took longer than a creator waits.
     slow: bool,
+    /// A creator has waited in vain since the last registration.
+    gave_up: bool,
     late: BTreeMap<Profile, (StartClient, Instant)>,
     thread_runs: bool,
     /// Something has changed that was not published yet.
@@ -281,6 +283,7 @@ impl State {
     /// A creator has waited in vain: the next ones do not. The thread may still have an answer,
     /// so when it tries again is left to it.
     fn gave_up(&mut self, reason: String) {
+        self.gave_up = true;
         if !matches!(self.health, Health::Down { .. }) {
             self.health = Health::Down {
                 reason,
@@ -506,7 +509,9 @@ fn register(
     let registered = transport.register(&client.registration, limit)?;
     let advice = registered.start.clone();
     let mut state = lock(&shared.state);
-    state.slow = begin.elapsed() >= shared.response_timeout;
+    // The creator's time began before this thread's.
+    let in_vain = std::mem::take(&mut state.gave_up);
+    state.slow = in_vain || begin.elapsed() >= shared.response_timeout;
     client.answered(Ok(registered));
     state.keep_late(client, advice);
     Ok(())
