@@ -102,17 +102,15 @@ impl Library {
     }
 
     /// The file that cargo makes, fresh: `cargo test --test x` alone would leave the old one, for
-    /// a test does not link with the library.
+    /// a test does not link with the library. The whole workspace, as everywhere: with the features
+    /// of a part of it cargo would make the library anew each time.
     pub fn file(self) -> PathBuf {
         static FRESH: OnceLock<()> = OnceLock::new();
-        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--package", "superstream"]));
-        match self {
-            Self::DropIn => built().join("libsuperstream.so"),
-            Self::Stock => {
-                cargo(&["build", "--quiet", "--package", "superstream-stock-engine"]);
-                built().join("libsuperstream_stock_engine.so")
-            }
-        }
+        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--workspace"]));
+        built().join(match self {
+            Self::DropIn => "libsuperstream.so",
+            Self::Stock => "libsuperstream_stock_engine.so",
+        })
     }
 
     fn name(self) -> &'static str {
