@@ -95,7 +95,8 @@ pub struct RegisterClient {
 /// `registerClient` and the `startClient` message in one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
-    /// Names this client in every later message.
+    /// Names this client in every later message. Empty where there is no client: a dry run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_hash: String,
     /// The account that the token belongs to.
     #[serde(default)]

@@ -17,9 +17,6 @@ use crate::view::{ClientDetail, ClientList, ListQuery};
 /// Longest registration id, in characters.
 pub const MAX_REGISTRATION_ID: usize = 128;
 
-/// In place of a client's name where there is no client.
-const DRY_RUN: &str = "dry-run";
-
 /// The account that every token of this service belongs to.
 const ACCOUNT: &str = "local";
 
@@ -123,7 +120,7 @@ impl Directory {
         // The rules see what the client sent; the store never does.
         let mut traits = Traits::of(&message);
         let (client_hash, mut start, is_new) = if message.dry_run {
-            (DRY_RUN.into(), rules.decide(&traits), false)
+            (String::new(), rules.decide(&traits), false)
         } else {
             self.masker.registration(&mut message);
             self.store.register(&message, |topics| {

@@ -127,6 +127,23 @@ fn a_repeated_registration_is_one() {
 }
 
 #[test]
+fn a_dry_run_is_advised_and_not_remembered() {
+    let service = Service::start(&[]);
+    let mut registration = producer();
+    let real = service.send("POST", "/v1/clients", &registration).1;
+    registration["dry_run"] = true.into();
+    let (status, answer) = service.send("POST", "/v1/clients", &registration);
+    assert_eq!(status, 200);
+    assert_eq!(answer.get("client_hash"), None, "it names no client");
+    assert_eq!(
+        answer["optimized_configuration"],
+        real["optimized_configuration"]
+    );
+    let (_, listed) = service.get("/v1/clients");
+    assert_eq!(listed["clients"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn the_list_is_paged_and_filtered() {
     let service = Service::start(&[]);
     for n in 0..3 {
