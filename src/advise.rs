@@ -6,9 +6,10 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use superstream_protocol::{ClientKind, RegisterClient};
 
+use crate::consult;
 use crate::process;
 use crate::report::record::Client;
-use crate::report::{identity, masking, status};
+use crate::report::{masking, status};
 use crate::service::session::Asked;
 use crate::settings::{self, Reading};
 
@@ -27,19 +28,11 @@ pub fn ask(kind: ClientKind, client_id: String) -> Option<Value> {
     };
     let deadline = Instant::now() + settings.response_timeout;
     let process = process::current_or_start(&settings);
+    let config = [("client.id".to_owned(), Value::from(client_id.clone()))];
     let registration = RegisterClient {
-        language: "c".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        config: [("client.id".to_owned(), Value::from(client_id.clone()))]
-            .into_iter()
-            .collect(),
-        tags: settings.tags.clone(),
-        client_ip: identity::host_address(),
-        client_host: identity::host_name(),
-        kind: Some(kind),
-        pid: Some(std::process::id()),
+        config: config.into_iter().collect(),
         dry_run: true,
-        ..RegisterClient::default()
+        ..consult::introduction(&settings, kind)
     };
     let client = Arc::new(Client::new(registration, kind, client_id));
     let (answered, note) = match process.session.ask(&client, deadline) {

@@ -24,14 +24,14 @@ use crate::debug;
 use crate::engine::applied::Applied;
 use crate::engine::conf::{Conf, ERRSTR_SIZE, OwnedConf};
 use crate::engine::ffi::{
-    self, ClientType, ResponseError, ShareConsumerNew, rd_kafka_conf_s, rd_kafka_s,
+    self, ClientType, New, ResponseError, ShareConsumerNew, rd_kafka_conf_s, rd_kafka_s,
 };
 use crate::engine::hook::Hook;
 use crate::engine::{Engine, errno};
 use crate::process::{self, Process};
 use crate::report::masking;
 use crate::report::record::Client;
-use crate::settings::{self, Reading};
+use crate::settings;
 
 /// The name of our interceptors: nobody else's.
 const INTERCEPTOR: &CStr = c"superstream:client";
@@ -53,11 +53,11 @@ pub struct NewCall {
     pub errstr_size: usize,
 }
 
-/// What a call creates.
+/// What a call creates, and the engine's function that does it.
 #[derive(Clone, Copy)]
 pub enum What {
     /// `rd_kafka_new()`: a producer or a consumer.
-    Client(ClientType),
+    Client(New, ClientType),
     /// `rd_kafka_share_consumer_new()` of an engine that has it.
     ShareConsumer(ShareConsumerNew),
 }
@@ -65,26 +65,25 @@ pub enum What {
 impl What {
     fn client_type(self) -> ClientType {
         match self {
-            Self::Client(kind) => kind,
+            Self::Client(_, kind) => kind,
             Self::ShareConsumer(_) => ffi::CONSUMER,
         }
     }
 
-    /// The engine's own function. A share consumer's handle is another type, which only the
+    /// The engine's own call. A share consumer's handle is another type, which only the
     /// application looks into.
     ///
     /// # Safety
     /// The contract of the function.
-    unsafe fn make(
+    pub unsafe fn make(
         self,
-        engine: &Engine,
         conf: *mut rd_kafka_conf_s,
         errstr: *mut c_char,
         errstr_size: usize,
     ) -> *mut rd_kafka_s {
         match self {
             // SAFETY: the caller's contract.
-            Self::Client(kind) => unsafe { (engine.new)(kind, conf, errstr, errstr_size) },
+            Self::Client(new, kind) => unsafe { new(kind, conf, errstr, errstr_size) },
             // SAFETY: the caller's contract.
             Self::ShareConsumer(new) => unsafe { new(conf, errstr, errstr_size) }.cast(),
         }
@@ -98,10 +97,7 @@ impl NewCall {
     /// The contract of `rd_kafka_new`, which the application keeps.
     unsafe fn forward(&self) -> *mut rd_kafka_s {
         // SAFETY: the caller's contract.
-        unsafe {
-            self.what
-                .make(self.engine, self.conf, self.errstr, self.errstr_size)
-        }
+        unsafe { self.what.make(self.conf, self.errstr, self.errstr_size) }
     }
 }
 
@@ -151,24 +147,7 @@ fn begin(call: &NewCall) -> Option<Creation> {
     if !UNDER_WAY.get().is_null() {
         return None;
     }
-    let settings = match settings::read() {
-        Reading::Off => return None,
-        Reading::Unusable { debug, reason } => {
-            crate::log::enable(debug);
-            debug!("{reason}");
-            return None;
-        }
-        Reading::On {
-            settings,
-            complaints,
-        } => {
-            crate::log::enable(settings.debug);
-            for complaint in complaints {
-                debug!("{complaint}");
-            }
-            settings
-        }
-    };
+    let settings = settings::read_and_tell()?;
     let deadline = Instant::now() + settings.response_timeout;
     let kind = match call.what.client_type() {
         ffi::PRODUCER => ClientKind::Producer,
@@ -185,10 +164,10 @@ fn begin(call: &NewCall) -> Option<Creation> {
         return None;
     }
     let process = process::current_or_start(&settings);
-    let registration = consult::registration(&settings, call.engine, kind, &conf);
+    let registration = consult::registration(&settings, kind, &conf);
     let client = Arc::new(Client::new(registration, kind, client_id));
     let asked = process.session.ask(&client, deadline);
-    let changes = consult::plan(&settings, &client, &conf, asked);
+    let changes = consult::plan(&settings, &client, &conf, asked, false);
     Some(Creation {
         process,
         client,
@@ -215,7 +194,9 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     let conf = unsafe { Conf::borrow(call.engine, valid) };
     let mut applied = Applied::default();
     let hook = boundary::catch(|| Hook::add(&conf, INTERCEPTOR, on_new));
-    boundary::catch(|| apply(creation, &conf, &mut applied));
+    boundary::catch(|| {
+        consult::apply(&creation.client, &conf, &creation.changes, &mut applied);
+    });
     errno::set(before);
 
     let mut text = [0_u8; ERRSTR_SIZE];
@@ -223,7 +204,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
     // SAFETY: the caller's contract; `text` has room for its length.
     let handle = unsafe {
         call.what
-            .make(call.engine, pointer, text.as_mut_ptr().cast(), text.len())
+            .make(pointer, text.as_mut_ptr().cast(), text.len())
     };
     UNDER_WAY.set(ptr::null());
     let after = errno::get();
@@ -292,17 +273,8 @@ fn forget_freed(creation: &Creation, hook: Option<&Hook>, conf: &Conf<'_>) {
 /// share consumer has none to fall back on: what the engine makes of a null is its own affair.
 fn own_where_null(call: &NewCall) -> Option<OwnedConf<'static>> {
     match call.what {
-        What::Client(_) if call.conf.is_null() => OwnedConf::new(call.engine),
+        What::Client(..) if call.conf.is_null() => OwnedConf::new(call.engine),
         _ => None,
-    }
-}
-
-fn apply(creation: &Creation, conf: &Conf<'_>, applied: &mut Applied) {
-    for (change, reason) in applied.set_all(conf, &creation.changes) {
-        debug!("{} is not applied: {reason}", change.key);
-        creation.client.update(|outcome| {
-            consult::not_applied(&mut outcome.changes, &mut outcome.refusals, change, reason);
-        });
     }
 }
 
@@ -314,17 +286,11 @@ fn refused(creation: &Creation, text: &[u8]) {
         text.to_string_lossy()
     );
     debug!("{reason}; the application's own values are put back");
-    creation.client.update(|outcome| {
-        for change in &creation.changes {
-            consult::not_applied(
-                &mut outcome.changes,
-                &mut outcome.refusals,
-                change,
-                reason.clone(),
-            );
-        }
-        outcome.errors.push(reason.clone());
-    });
+    for change in &creation.changes {
+        consult::not_applied(&creation.client, change, reason.clone());
+    }
+    let client = &creation.client;
+    client.update(|outcome| outcome.errors.push(reason.clone()));
     creation.process.session.error(&creation.client, reason);
 }
 

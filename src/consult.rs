@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, StartClient};
 
 use crate::debug;
-use crate::engine::Engine;
+use crate::engine::applied::Applied;
 use crate::engine::conf::Conf;
 use crate::report::record::Client;
 use crate::report::{identity, masking};
@@ -14,30 +14,38 @@ use crate::service::session::Asked;
 use crate::settings::Settings;
 use crate::tuning::{self, Effective, Situation};
 
-/// How a client introduces itself.
-pub fn registration(
-    settings: &Settings,
-    engine: &Engine,
-    kind: ClientKind,
-    conf: &Conf<'_>,
-) -> RegisterClient {
+/// What a process says of itself in each registration.
+pub fn introduction(settings: &Settings, kind: ClientKind) -> RegisterClient {
     RegisterClient {
         language: "c".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        config: masking::mask(&conf.dump()),
         tags: settings.tags.clone(),
         client_ip: identity::host_address(),
         client_host: identity::host_name(),
         kind: Some(kind),
         pid: Some(std::process::id()),
-        engine_version: Some(engine.version_text()),
-        registration_id: Some(identity::registration_id()),
         ..RegisterClient::default()
     }
 }
 
-/// Turns what asking gave into changes, and records why.
-pub fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked) -> Vec<Change> {
+/// How a client introduces itself.
+pub fn registration(settings: &Settings, kind: ClientKind, conf: &Conf<'_>) -> RegisterClient {
+    RegisterClient {
+        config: masking::mask(&conf.dump()),
+        engine_version: Some(conf.engine().version_text()),
+        registration_id: Some(identity::registration_id()),
+        ..introduction(settings, kind)
+    }
+}
+
+/// Turns what asking gave into changes, and records why. `unfinished` is the tuning rules' word.
+pub fn plan(
+    settings: &Settings,
+    client: &Client,
+    conf: &Conf<'_>,
+    asked: Asked,
+    unfinished: bool,
+) -> Vec<Change> {
     let (advice, note) = match asked {
         Asked::Answered(advice) => (Some(advice), "the service answered in time"),
         Asked::Late(advice) => (
@@ -73,6 +81,7 @@ pub fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked)
             kind: client.kind,
             effective: &effective,
             latency_sensitive: settings.latency_sensitive,
+            unfinished,
         },
         &configuration,
     );
@@ -100,7 +109,7 @@ pub fn plan(settings: &Settings, client: &Client, conf: &Conf<'_>, asked: Asked)
 }
 
 /// What the tuning rules need to know of a configuration.
-pub fn effective(conf: &Conf<'_>) -> Effective {
+fn effective(conf: &Conf<'_>) -> Effective {
     let read = |names: &[&str], get: &dyn Fn(&str) -> Option<String>| {
         names
             .iter()
@@ -128,17 +137,22 @@ fn hides_topic_conf(conf: &Conf<'_>) -> bool {
     !engine_gives_it && conf.get("message.timeout.ms").is_some()
 }
 
+/// Applies a plan, and records what did not take.
+pub fn apply(client: &Client, conf: &Conf<'_>, changes: &[Change], applied: &mut Applied) {
+    for (change, reason) in applied.set_all(conf, changes) {
+        debug!("{} is not applied: {reason}", change.key);
+        not_applied(client, change, reason);
+    }
+}
+
 /// Moves a change to the refusals.
-pub fn not_applied(
-    changes: &mut Vec<Change>,
-    refusals: &mut Vec<Refusal>,
-    change: &Change,
-    reason: String,
-) {
-    changes.retain(|made| made.key != change.key);
-    refusals.push(Refusal {
-        key: change.key.clone(),
-        asked: change.new.clone(),
-        reason,
+pub fn not_applied(client: &Client, change: &Change, reason: String) {
+    client.update(|outcome| {
+        outcome.changes.retain(|made| made.key != change.key);
+        outcome.refusals.push(Refusal {
+            key: change.key.clone(),
+            asked: change.new.clone(),
+            reason,
+        });
     });
 }

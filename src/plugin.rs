@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
 
-use superstream_protocol::{ClientKind, Configuration, Mode};
+use superstream_protocol::ClientKind;
 
 use crate::consult;
 use crate::debug;
@@ -23,29 +23,15 @@ use crate::engine::ffi::rd_kafka_conf_s;
 use crate::process::{self, Process};
 use crate::report::record::Client;
 use crate::service::session::Asked;
-use crate::settings::{self, Reading, Settings};
-use crate::tuning::{self, Situation};
+use crate::settings::{self, Settings};
 
 /// Tunes a configuration as far as it is known.
 ///
 /// # Safety
 /// `pointer` is a configuration of `engine` that no other thread uses.
 pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
-    let settings = match settings::read() {
-        Reading::Off => return,
-        Reading::Unusable { reason, .. } => {
-            debug!("{reason}");
-            return;
-        }
-        Reading::On {
-            settings,
-            complaints,
-        } => {
-            for complaint in complaints {
-                debug!("{complaint}");
-            }
-            settings
-        }
+    let Some(settings) = settings::read_and_tell() else {
+        return;
     };
     // SAFETY: the caller's contract.
     let conf = unsafe { Conf::borrow(engine, pointer) };
@@ -54,53 +40,36 @@ pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
         return;
     }
     let process = process::current_or_start(&settings);
-    let Some((client, advice, mode)) = advice(&settings, process, engine, &conf) else {
-        return;
-    };
-    let effective = consult::effective(&conf);
-    let situation = Situation {
-        kind: ClientKind::Producer,
-        effective: &effective,
-        latency_sensitive: settings.latency_sensitive,
-    };
-    let plan = tuning::plan_without_client(&situation, &advice);
-    let mut refusals = plan.refusals;
-    let mut changes = plan.changes;
+    let (client, asked) = ask(&settings, process, &conf);
+    let is_answered = !matches!(asked, Asked::Nothing(_));
+    let mut changes = consult::plan(&settings, &client, &conf, asked, true);
     // A consumer would warn of a producer's property that counts as set.
-    for change in changes.clone() {
-        if !applied::leaves_no_trace(engine, &change.key) {
+    changes.retain(|change| {
+        let leaves_no_trace = applied::leaves_no_trace(engine, &change.key);
+        if !leaves_no_trace {
             let reason = "librdkafka does not let it be set without a trace".to_owned();
-            consult::not_applied(&mut changes, &mut refusals, &change, reason);
+            consult::not_applied(&client, change, reason);
         }
-    }
-    if mode == Mode::Active {
-        let mut applied = Applied::default();
-        for (change, reason) in applied.set_all(&conf, &changes.clone()) {
-            debug!("{} is not applied: {reason}", change.key);
-            consult::not_applied(&mut changes, &mut refusals, change, reason);
-        }
-        applied.forget_set(&conf);
-    }
-    client.update(|outcome| {
-        outcome.created = true;
-        outcome.changes = changes;
-        outcome.refusals = refusals;
-        outcome.config = client.registration.config.clone();
+        leaves_no_trace
     });
-    process.session.created(&client);
+    let mut applied = Applied::default();
+    consult::apply(&client, &conf, &changes, &mut applied);
+    applied.forget_set(&conf);
+    if is_answered {
+        client.update(|outcome| {
+            outcome.created = true;
+            outcome.config = client.registration.config.clone();
+        });
+        process.session.created(&client);
+    }
 }
 
-/// The advice for this process: the first configuration asks and waits, the others take what is
+/// Asks for this process: the first configuration waits for an answer, the others take what is
 /// there.
-fn advice(
-    settings: &Settings,
-    process: &'static Process,
-    engine: &'static Engine,
-    conf: &Conf<'_>,
-) -> Option<(Arc<Client>, Configuration, Mode)> {
+fn ask(settings: &Settings, process: &'static Process, conf: &Conf<'_>) -> (Arc<Client>, Asked) {
     let fresh = || {
         let client_id = conf.get("client.id").unwrap_or_default();
-        let registration = consult::registration(settings, engine, ClientKind::Producer, conf);
+        let registration = consult::registration(settings, ClientKind::Producer, conf);
         Client::new(registration, ClientKind::Producer, client_id)
     };
     let (client, is_first) = process.of_plugin(fresh);
@@ -114,23 +83,5 @@ fn advice(
             None => Asked::Nothing("the service has not answered yet".to_owned()),
         }
     };
-    let start = match asked {
-        Asked::Answered(start) | Asked::Late(start) => start,
-        Asked::Nothing(reason) => {
-            debug!("a configuration stays as it is: {reason}");
-            client.update(|outcome| outcome.note = reason);
-            return None;
-        }
-    };
-    let mode = match settings.observe {
-        true => Mode::Observe,
-        false => start.mode,
-    };
-    client.update(|outcome| {
-        outcome.advice = Some(start.clone());
-        outcome.note = start.error.clone().unwrap_or_default();
-        outcome.mode = mode;
-    });
-    let configuration = start.optimized_configuration.filter(|_| start.start)?;
-    Some((client, configuration, mode))
+    (client, asked)
 }

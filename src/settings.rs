@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::service::endpoint::Endpoint;
+use crate::{debug, log};
 
 /// `SUPERSTREAM_RESPONSE_TIMEOUT` where it is not set.
 pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_millis(3000);
@@ -132,12 +133,35 @@ pub fn enable_log() {
         variable: |name: &str| std::env::var_os(name),
         complaints: Vec::new(),
     };
-    crate::log::enable(environment.is_true("SUPERSTREAM_DEBUG"));
+    log::enable(environment.is_true("SUPERSTREAM_DEBUG"));
 }
 
 /// Reads the process's environment.
 pub fn read() -> Reading {
     parse(|name| std::env::var_os(name))
+}
+
+/// Reads the process's environment, and tells the log what is wrong with it. `None` where
+/// Superstream stays off.
+pub fn read_and_tell() -> Option<Box<Settings>> {
+    match read() {
+        Reading::Off => None,
+        Reading::Unusable { debug, reason } => {
+            log::enable(debug);
+            debug!("{reason}");
+            None
+        }
+        Reading::On {
+            settings,
+            complaints,
+        } => {
+            log::enable(settings.debug);
+            for complaint in complaints {
+                debug!("{complaint}");
+            }
+            Some(settings)
+        }
+    }
 }
 
 /// Reads an environment given as a function.

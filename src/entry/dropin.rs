@@ -28,7 +28,7 @@ pub unsafe extern "C-unwind" fn rd_kafka_new(
     }
     let call = NewCall {
         engine: &EMBEDDED,
-        what: What::Client(kind),
+        what: What::Client(EMBEDDED.new, kind),
         conf,
         errstr,
         errstr_size,

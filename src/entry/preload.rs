@@ -15,8 +15,8 @@ use crate::client::{self, NewCall, What};
 use crate::debug;
 use crate::engine::Engine;
 use crate::engine::ffi::{
-    ClientType, New, ShareConsumerNew, TopicNew, rd_kafka_conf_s, rd_kafka_s, rd_kafka_share_s,
-    rd_kafka_topic_conf_s, rd_kafka_topic_s,
+    ClientType, TopicNew, rd_kafka_conf_s, rd_kafka_s, rd_kafka_share_s, rd_kafka_topic_conf_s,
+    rd_kafka_topic_s,
 };
 use crate::engine::found::{self, Call, Found};
 use crate::engine::objects::{self, Evidence};
@@ -66,8 +66,9 @@ unsafe extern "C-unwind" fn new_from(
 ) -> *mut rd_kafka_s {
     let ours = rd_kafka_new as *const c_void;
     let target = for_creation(call(NEW, ours, caller, conf.cast()));
+    let target = target.map(|new| What::Client(new, kind));
     // SAFETY: the application keeps the contract of rd_kafka_new.
-    unsafe { new_at(target, kind, conf, errstr, errstr_size) }
+    unsafe { create_at(target, conf, errstr, errstr_size) }
 }
 
 unsafe extern "C-unwind" fn topic_new_from(
@@ -136,8 +137,9 @@ unsafe extern "C-unwind" fn share_consumer_new_from(
 ) -> *mut rd_kafka_share_s {
     let ours = rd_kafka_share_consumer_new as *const c_void;
     let target = for_creation(call(SHARE_CONSUMER_NEW, ours, caller, conf.cast()));
+    let target = target.map(What::ShareConsumer);
     // SAFETY: the application keeps the contract of rd_kafka_share_consumer_new.
-    unsafe { share_consumer_new_at(target, conf, errstr, errstr_size) }
+    unsafe { create_at(target, conf, errstr, errstr_size) }.cast()
 }
 
 /// Where a call goes on. It has nothing to drop: the application's thread may be cancelled in the
@@ -152,28 +154,38 @@ enum Target<F> {
     Nowhere,
 }
 
+impl<F> Target<F> {
+    /// The same place for what is made of the function. `wrap` cannot fail.
+    fn map<G>(self, wrap: impl FnOnce(F) -> G) -> Target<G> {
+        match self {
+            Self::Tuned(function, engine) => Target::Tuned(wrap(function), engine),
+            Self::Plain(function) => Target::Plain(wrap(function)),
+            Self::Nowhere => Target::Nowhere,
+        }
+    }
+}
+
 /// # Safety
-/// The contract of `rd_kafka_new`.
-unsafe fn new_at(
-    target: Target<New>,
-    kind: ClientType,
+/// The contract of the function that creates.
+unsafe fn create_at(
+    target: Target<What>,
     conf: *mut rd_kafka_conf_s,
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> *mut rd_kafka_s {
     match target {
         // SAFETY: the caller's contract.
-        Target::Tuned(_, engine) => unsafe {
+        Target::Tuned(what, engine) => unsafe {
             client::create(NewCall {
                 engine,
-                what: What::Client(kind),
+                what,
                 conf,
                 errstr,
                 errstr_size,
             })
         },
         // SAFETY: the caller's contract.
-        Target::Plain(new) => unsafe { new(kind, conf, errstr, errstr_size) },
+        Target::Plain(what) => unsafe { what.make(conf, errstr, errstr_size) },
         Target::Nowhere => {
             // SAFETY: the caller's contract.
             unsafe { no_engine(errstr, errstr_size) };
@@ -196,36 +208,6 @@ unsafe fn topic_new_at(
         // SAFETY: the caller's contract.
         Target::Plain(topic_new) => unsafe { topic_new(handle, name, conf) },
         Target::Nowhere => ptr::null_mut(),
-    }
-}
-
-/// # Safety
-/// The contract of `rd_kafka_share_consumer_new`.
-unsafe fn share_consumer_new_at(
-    target: Target<ShareConsumerNew>,
-    conf: *mut rd_kafka_conf_s,
-    errstr: *mut c_char,
-    errstr_size: usize,
-) -> *mut rd_kafka_share_s {
-    match target {
-        // SAFETY: the caller's contract. The result is what the engine's own function gave.
-        Target::Tuned(new, engine) => unsafe {
-            client::create(NewCall {
-                engine,
-                what: What::ShareConsumer(new),
-                conf,
-                errstr,
-                errstr_size,
-            })
-        }
-        .cast(),
-        // SAFETY: the caller's contract.
-        Target::Plain(new) => unsafe { new(conf, errstr, errstr_size) },
-        Target::Nowhere => {
-            // SAFETY: the caller's contract.
-            unsafe { no_engine(errstr, errstr_size) };
-            ptr::null_mut()
-        }
     }
 }
 
@@ -428,8 +410,9 @@ unsafe extern "C-unwind" fn new_of<const SLOT: usize>(
     errstr_size: usize,
 ) -> *mut rd_kafka_s {
     let target = for_creation(fetched(&NEWS, SLOT));
+    let target = target.map(|new| What::Client(new, kind));
     // SAFETY: the application keeps the contract of rd_kafka_new.
-    unsafe { new_at(target, kind, conf, errstr, errstr_size) }
+    unsafe { create_at(target, conf, errstr, errstr_size) }
 }
 
 unsafe extern "C-unwind" fn topic_new_of<const SLOT: usize>(
@@ -448,6 +431,7 @@ unsafe extern "C-unwind" fn share_consumer_new_of<const SLOT: usize>(
     errstr_size: usize,
 ) -> *mut rd_kafka_share_s {
     let target = for_creation(fetched(&SHARE_CONSUMER_NEWS, SLOT));
+    let target = target.map(What::ShareConsumer);
     // SAFETY: the application keeps the contract of rd_kafka_share_consumer_new.
-    unsafe { share_consumer_new_at(target, conf, errstr, errstr_size) }
+    unsafe { create_at(target, conf, errstr, errstr_size) }.cast()
 }

@@ -50,6 +50,10 @@ pub struct Situation<'a> {
     /// `SUPERSTREAM_LATENCY_SENSITIVE`: nothing is changed that makes a message wait longer, so
     /// neither `linger.ms` nor a consumer's `fetch.min.bytes` and `fetch.wait.max.ms` are raised.
     pub latency_sensitive: bool,
+    /// The application may still set more. Only properties are changed that any producer can have,
+    /// whatever else it has: codec, batch and queue. `rd_kafka_conf_finalize` (rdkafka_conf.c) asks
+    /// of none of them whether it was set.
+    pub unfinished: bool,
 }
 
 /// What to do with an advice.
@@ -62,32 +66,6 @@ pub struct Plan {
     /// Left alone. At most 65 of them, however long the advice is.
     pub refusals: Vec<Refusal>,
 }
-
-/// As [`plan`] for a producer of which more may be set later: only properties that any producer can
-/// have, whatever else it has, and whose setting leaves no trace in the engine's checks
-/// (`rd_kafka_conf_finalize`, rdkafka_conf.c, asks of none of them whether it was set).
-pub fn plan_without_client(situation: &Situation, advice: &Configuration) -> Plan {
-    let (known, unknown) = advice
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .partition(|(key, _)| WITHOUT_CLIENT.contains(&canonical(key)));
-    let mut plan = planner::plan(situation, &known);
-    let unknown: Configuration = unknown;
-    plan.refusals.extend(planner::refuse_all(
-        &unknown,
-        "the plugin does not know the client yet, and sets codec, batch and queue only",
-    ));
-    plan
-}
-
-/// Codec, batch and queue.
-const WITHOUT_CLIENT: &[&str] = &[
-    "batch.num.messages",
-    "batch.size",
-    "compression.type",
-    "queue.buffering.max.kbytes",
-    "queue.buffering.max.messages",
-];
 
 /// Decides what of `advice` is done, and says why for everything that is not.
 ///

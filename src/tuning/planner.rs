@@ -27,7 +27,7 @@ struct Item<'a> {
 pub(super) fn plan(situation: &Situation, advice: &Configuration) -> Plan {
     let mut state = State::new(situation);
     let mut changes = Vec::new();
-    let mut pending = items(situation.kind, advice);
+    let mut pending = items(situation, advice);
     let mut refusals = Vec::new();
 
     // What one key is refused for, another key of the same advice may put right. So the refused
@@ -59,15 +59,16 @@ pub(super) fn plan(situation: &Situation, advice: &Configuration) -> Plan {
     if !level_advised && let Some(set) = compression::level_reset(&state) {
         changes.push(apply(&mut state, compression::LEVEL, set));
     }
-    refuse_others(situation.kind, advice, &mut refusals);
+    refuse_others(situation, advice, &mut refusals);
     Plan { changes, refusals }
 }
 
 /// What the advice has for this kind of client, in the order of the rules. The canonical name goes
 /// before the alias.
-fn items(kind: ClientKind, advice: &Configuration) -> Vec<Item<'_>> {
+fn items<'a>(situation: &Situation, advice: &'a Configuration) -> Vec<Item<'a>> {
     let mut items = Vec::new();
-    for rule in properties::rules(kind) {
+    let rules = properties::rules(situation.kind).iter();
+    for rule in rules.filter(|rule| is_decided(situation, rule.key)) {
         let names = [Some(rule.key), properties::alias(rule.key)];
         let named = names
             .into_iter()
@@ -100,13 +101,22 @@ fn apply(state: &mut State, key: &str, set: Set) -> Change {
     }
 }
 
+/// Whether a rule for this kind of client is asked now.
+fn is_decided(situation: &Situation, key: &str) -> bool {
+    !situation.unfinished || properties::WHILE_UNFINISHED.contains(&key)
+}
+
 /// Refuses every key that no rule was asked about.
-fn refuse_others(kind: ClientKind, advice: &Configuration, refusals: &mut Vec<Refusal>) {
+fn refuse_others(situation: &Situation, advice: &Configuration, refusals: &mut Vec<Refusal>) {
+    let kind = situation.kind;
     let mut not_listed: u64 = 0;
     for (key, asked) in advice {
         let canonical = properties::canonical(key);
         let home = properties::kind_of(canonical);
         let reason = match home {
+            Some(home) if home == kind && !is_decided(situation, canonical) => {
+                "the client is not known yet: codec, batch and queue alone can be set".into()
+            }
             Some(home) if home == kind => {
                 if canonical == key || !advice.contains_key(canonical) {
                     continue;
@@ -135,19 +145,6 @@ fn refuse_others(kind: ClientKind, advice: &Configuration, refusals: &mut Vec<Re
         let reason = format!("{not_listed} more keys of the advice were refused");
         refusals.push(refusal(THE_REST, value::NOT_SHOWN.into(), reason));
     }
-}
-
-/// Refuses a whole advice for one reason.
-pub(super) fn refuse_all(advice: &Configuration, reason: &str) -> Vec<Refusal> {
-    let listed = advice.iter().take(MAX_REFUSALS);
-    let refused = listed.map(|(key, asked)| {
-        let shown = match properties::kind_of(properties::canonical(key)) {
-            Some(_) => value::shown(asked),
-            None => value::NOT_SHOWN.into(),
-        };
-        refusal(key, shown, reason.into())
-    });
-    refused.collect()
 }
 
 fn refusal(key: &str, asked: String, reason: String) -> Refusal {

@@ -39,6 +39,15 @@ pub const GLOBAL_TO_READ: &[&str] = &[
     "transactional.id",
 ];
 
+/// The properties that a producer can be given while its configuration is unfinished.
+pub(super) const WHILE_UNFINISHED: &[&str] = &[
+    "batch.num.messages",
+    "batch.size",
+    "compression.type",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+];
+
 /// The properties that the caller reads with `rd_kafka_topic_conf_get` from the default topic
 /// configuration, where there is one, to fill `Effective::topic`.
 pub const TOPIC_TO_READ: &[&str] = &[

@@ -9,8 +9,9 @@ pub const INTERCEPTED: [&CStr; 3] = [
     c"rd_kafka_share_consumer_new",
 ];
 
-/// A function that each engine has and that the first library does not define.
-pub const OF_ANY_ENGINE: &CStr = c"rd_kafka_conf_new";
+/// A function that each engine has, and that nobody has a reason to take: what tells an engine in
+/// the first library too.
+pub const OF_ANY_ENGINE: &CStr = c"rd_kafka_version";
 
 /// Whether `name` is one of them. Most names differ in the first letter; NULL is none.
 ///

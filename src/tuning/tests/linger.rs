@@ -226,6 +226,7 @@ fn latency_sensitive_applications_wait_no_longer() {
         kind,
         effective: &effective,
         latency_sensitive: true,
+        unfinished: false,
     };
     let advice = advice(
         r#"{"compression.type": "lz4", "fetch.min.bytes": 1000, "fetch.wait.max.ms": 600,

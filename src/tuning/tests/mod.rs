@@ -78,6 +78,7 @@ fn planned(kind: ClientKind, effective: &Effective, advice: &Configuration) -> P
         kind,
         effective,
         latency_sensitive: false,
+        unfinished: false,
     };
     plan(&situation, advice)
 }

@@ -260,8 +260,9 @@ proptest! {
         advice in advices(),
         kind in prop::sample::select(vec![ClientKind::Producer, ClientKind::Consumer, ClientKind::Admin]),
         latency_sensitive: bool,
+        unfinished: bool,
     ) {
-        let situation = Situation { kind, effective: &effective, latency_sensitive };
+        let situation = Situation { kind, effective: &effective, latency_sensitive, unfinished };
         let first = plan(&situation, &advice);
         check_changes(&first, &effective);
         prop_assert!(first.refusals.len() <= 65);
