@@ -98,6 +98,8 @@ struct LookedUp {
 
 #[inline(never)] // See `Target`.
 fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target<TopicNew> {
+    let ours = rd_kafka_topic_new as *const c_void;
+    let place = call(TOPIC_NEW, ours, caller, handle.cast());
     let target = boundary::catch_keeping_errno(|| {
         if let Some(known) = process::current().and_then(|process| process.client(handle)) {
             return Target::Tuned(known.engine.topic_new, known.engine);
@@ -111,9 +113,7 @@ fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target
         {
             return Target::Plain(topic_new);
         }
-        let ours = rd_kafka_topic_new as *const c_void;
-        let found = found(call(TOPIC_NEW, ours, caller, handle.cast()));
-        let Some(found) = found else {
+        let Some(found) = found(place) else {
             return Target::Nowhere;
         };
         // SAFETY: looked up under the name of this function.
@@ -126,7 +126,7 @@ fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target
         LAST.set(looked_up.map(|looked_up| (looked_up, topic_new)));
         Target::Plain(topic_new)
     });
-    target.unwrap_or(Target::Nowhere)
+    target.unwrap_or_else(|| unexamined(place))
 }
 
 unsafe extern "C-unwind" fn share_consumer_new_from(
@@ -277,7 +277,22 @@ fn target<F: Copy>(
             None => Target::Plain(function),
         })
     });
-    target.flatten().unwrap_or(Target::Nowhere)
+    target.map_or_else(
+        || unexamined(place),
+        |found| found.unwrap_or(Target::Nowhere),
+    )
+}
+
+/// Where looking for the engine failed by a fault of ours: what the linker would have taken.
+fn unexamined<F: Copy>(place: Where) -> Target<F> {
+    let function = match place {
+        Where::Called(call) => objects::next_symbol(call.name),
+        Where::Fetched(function) => NonNull::new(function),
+    };
+    function.map_or(Target::Nowhere, |function| {
+        // SAFETY: looked up under the name of the function that `F` is.
+        Target::Plain(unsafe { found::function(function) })
+    })
 }
 
 /// There is no librdkafka in the process, or more than one and no telling which: without us the
