@@ -12,7 +12,7 @@
 //! `entry → client → {engine, tuning, service, report}`.
 //!
 //! - `entry`: the C functions.
-//! - [`settings`]: the environment.
+//! - [`settings`]: the environment, whose rules the command line shares (`crates/settings`).
 //! - [`client`]: the life of a client, the main story; [`consult`]: asking and planning; `topic`:
 //!   the guard of its topics; `plugin`: the way in without a call of ours.
 //! - [`engine`]: the real librdkafka, as a table of functions.

@@ -39,12 +39,12 @@ pub struct Process {
     /// What stands for all configurations that the plugin sees.
     of_plugin: OnceCell<Arc<Client>>,
     /// Clients by the address of their handle.
-    clients: Mutex<BTreeMap<usize, Known>>,
+    clients: Mutex<BTreeMap<usize, Handled>>,
 }
 
 /// A client that has a handle.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct Handled {
     /// What is known of it.
     pub client: Arc<Client>,
     /// The engine that made the handle, and the only one that may see it.
@@ -133,11 +133,11 @@ impl Process {
     /// Remembers a client under its handle. A handle at the address of an earlier one takes
     /// its place.
     pub fn add(&self, handle: *mut rd_kafka_s, client: Arc<Client>, engine: &'static Engine) {
-        lock(&self.clients).insert(handle.addr(), Known { client, engine });
+        lock(&self.clients).insert(handle.addr(), Handled { client, engine });
     }
 
     /// The client of a handle, if it is one of ours.
-    pub fn client(&self, handle: *const rd_kafka_s) -> Option<Known> {
+    pub fn client(&self, handle: *const rd_kafka_s) -> Option<Handled> {
         lock(&self.clients).get(&handle.addr()).cloned()
     }
 

@@ -17,8 +17,8 @@ use std::time::Instant;
 use driver::Driver;
 use fault_service::FaultService;
 use preloading::{
-    LIBRARY, PLUGIN, advice, compile_with_engine, driver_with, output, preloaded, product,
-    registrations, stdout,
+    LIBRARY, PLUGIN, advice, compile_with_engine, driver_with, makes_one_tuned_client, output,
+    preloaded, product, registrations, stdout,
 };
 use support::{engine, scratch, unique, with_library_in};
 
@@ -62,14 +62,8 @@ fn the_plugin_tunes_what_it_knows() {
 fn the_plugin_and_the_preload_act_once() {
     let service = FaultService::advising(advice());
     let folder = engine("debian");
-    let mut driver = plugin_driver(&folder, &[&product(LIBRARY)], &service.url());
-    driver.create("producer");
-    assert_eq!(driver.get(0, "compression.codec"), "lz4");
-    assert_eq!(driver.get(0, "linger.ms"), "50");
-    service.wait_for_report("client-0");
-    assert_eq!(registrations(&service), 1);
-    driver.expect("destroy 0", "destroyed");
-    driver.end_quietly();
+    let driver = plugin_driver(&folder, &[&product(LIBRARY)], &service.url());
+    makes_one_tuned_client(driver, &service);
 }
 
 /// Where it finds nothing, where Superstream is off, and where the application is a consumer.

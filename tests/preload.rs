@@ -18,8 +18,8 @@ use std::{env, fs};
 
 use fault_service::{FaultService, Request};
 use preloading::{
-    HOOKS, LIBRARY, PLUGIN, advice, compile_c, compile_with_engine, driver_with, output, preloaded,
-    product, registrations, stderr, stdout,
+    HOOKS, LIBRARY, PLUGIN, advice, compile_c, compile_with_engine, driver_with,
+    makes_one_tuned_client, output, preloaded, product, registrations, stderr, stdout,
 };
 use serde_json::{Value, json};
 use support::{Library, built, engine, run, scratch, tool, unique};
@@ -282,17 +282,12 @@ fn a_late_failure_in_a_program_at_a_fixed_address() {
 #[test]
 fn preload_in_front_of_the_drop_in() {
     let service = FaultService::advising(advice());
-    let mut driver = driver_with(
+    let driver = driver_with(
         &Library::DropIn.folder(),
         &[&product(LIBRARY)],
         &service.url(),
     );
-    driver.create("producer");
-    assert_eq!(driver.get(0, "linger.ms"), "50");
-    service.wait_for_report("client-0");
-    assert_eq!(registrations(&service), 1);
-    driver.expect("destroy 0", "destroyed");
-    driver.end_quietly();
+    makes_one_tuned_client(driver, &service);
 }
 
 /// It calls `rd_kafka_new` inside itself: one client, registered once.

@@ -8,7 +8,14 @@
 
 #include <librdkafka/rdkafka.h>
 
-#define SETTLE_US (500 * 1000)
+static int is_settled;
+
+/* The engine has made all its threads, and found that there is no broker. */
+static void settled(rd_kafka_t *rk, int error, const char *reason, void *opaque) {
+        (void)rk, (void)reason, (void)opaque;
+        if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+                is_settled = 1;
+}
 
 static long field(const char *name) {
         char line[256];
@@ -26,14 +33,17 @@ static long field(const char *name) {
 int main(void) {
         rd_kafka_conf_t *conf = rd_kafka_conf_new();
         char errstr[512];
+        rd_kafka_t *rk = NULL;
 
+        rd_kafka_conf_set_error_cb(conf, settled);
         if (rd_kafka_conf_set(conf, "bootstrap.servers", "127.0.0.1:1", errstr, sizeof(errstr)) ||
             rd_kafka_conf_set(conf, "log_level", "0", errstr, sizeof(errstr)) ||
-            !rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr))) {
+            !(rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr)))) {
                 fprintf(stderr, "idle: %s\n", errstr);
                 return 1;
         }
-        usleep(SETTLE_US);
+        while (!is_settled)
+                rd_kafka_poll(rk, 100);
         malloc_trim(0);
         printf("%ld %ld %ld\n", field("Threads:"), field("VmRSS:"), field("RssAnon:"));
         fflush(stdout);

@@ -2,11 +2,11 @@
 //!
 //! A document in memory that the process shares with whoever may look into it: an anonymous file
 //! (`memfd`), found by its name among `/proc/PID/fd`. Nothing is on a disk, it ends with the
-//! process, and the kernel lets in the process's own user and root, nobody else.
+//! process, and the kernel lets in the process's own user and root, nobody else. What lies where in
+//! it is told by [`superstream_protocol::board`].
 //!
-//! It begins with two numbers of eight bytes, little endian: a sequence that is odd while the
-//! document is written, and its length in bytes. It is written through the mapping and never
-//! through the descriptor: an application that closes all descriptors may use the number anew.
+//! It is written through the mapping and never through the descriptor: an application that closes
+//! all descriptors may use the number anew.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -16,13 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use once_cell::sync::OnceCell;
 
-use crate::lock::lock;
+use superstream_protocol::board::{HEADER, NAME, ROOM, SIZE};
 
-/// Pages that were never written take no memory.
-const SIZE: usize = 1024 * 1024;
-const HEADER: usize = 16;
-/// The longest document that fits.
-pub const ROOM: usize = SIZE - HEADER;
+use crate::lock::lock;
 
 /// The board of one process. It comes to be with the first document.
 #[derive(Default)]
@@ -80,7 +76,7 @@ fn map() -> Option<Memory> {
     let descriptor = unsafe {
         libc::syscall(
             libc::SYS_memfd_create,
-            c"superstream-status".as_ptr(),
+            NAME.as_ptr(),
             libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
         )
     };

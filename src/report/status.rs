@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use superstream_protocol::board::ROOM;
 
-use super::board::ROOM;
 use super::masking;
 use super::record::Client;
 use crate::process::Process;

@@ -3,7 +3,6 @@
 //! [`session`] decides what is sent when, and who waits for it. A [`Transport`] turns the
 //! messages of `superstream-protocol` into bytes and back; it is used by one thread alone.
 
-pub mod endpoint;
 mod http;
 pub mod session;
 
@@ -13,8 +12,7 @@ use std::time::Duration;
 use superstream_protocol::{ClientConfigUpdate, ClientError, RegisterClient, Registered};
 
 use crate::debug;
-use crate::settings::Settings;
-use endpoint::Endpoint;
+use crate::settings::{Endpoint, Settings};
 
 /// One way to the service.
 pub trait Transport: Send {

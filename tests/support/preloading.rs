@@ -84,6 +84,17 @@ pub fn driver_with(engine: &Path, libraries: &[&Path], host: &str) -> Driver {
     Driver::spawn(&mut command)
 }
 
+/// However many ways in there are: the one client is tuned, and registered once.
+pub fn makes_one_tuned_client(mut driver: Driver, service: &FaultService) {
+    driver.create("producer");
+    assert_eq!(driver.get(0, "compression.codec"), "lz4");
+    assert_eq!(driver.get(0, "linger.ms"), "50");
+    service.wait_for_report("client-0");
+    assert_eq!(registrations(service), 1);
+    driver.expect("destroy 0", "destroyed");
+    driver.end_quietly();
+}
+
 pub fn registrations(service: &FaultService) -> usize {
     let requests = service.requests();
     requests

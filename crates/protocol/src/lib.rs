@@ -7,6 +7,8 @@
 //!
 //! Secrets never enter these types: the library masks a configuration before it builds one.
 
+pub mod board;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

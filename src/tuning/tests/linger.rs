@@ -220,6 +220,34 @@ fn linger_takes_the_planned_queue() {
 }
 
 #[test]
+fn an_unfinished_producer_gets_codec_batch_and_queue_alone() {
+    let effective = effective(&[], None);
+    let situation = Situation {
+        kind: ClientKind::Producer,
+        effective: &effective,
+        latency_sensitive: false,
+        unfinished: true,
+    };
+    let advice = advice(
+        r#"{"compression.codec": "lz4", "batch.num.messages": 20000, "linger.ms": 50,
+            "compression.level": 3, "fetch.min.bytes": 1000, "ssl.ca.location": "/x"}"#,
+    );
+    let plan = plan(&situation, &advice);
+    let keys: Vec<&str> = plan.changes.iter().map(|change| &*change.key).collect();
+    assert_eq!(keys, ["batch.num.messages", "compression.type"]);
+    let reason = |key| {
+        let refusal = plan.refusals.iter().find(|refusal| refusal.key == key);
+        &*refusal.unwrap().reason
+    };
+    assert!(reason("linger.ms").contains("not known yet"), "{plan:#?}");
+    assert!(
+        reason("compression.level").contains("not known yet"),
+        "{plan:#?}"
+    );
+    assert_eq!(plan.refusals.len(), 4, "{plan:#?}");
+}
+
+#[test]
 fn latency_sensitive_applications_wait_no_longer() {
     let effective = effective(&[], None);
     let situation = |kind| Situation {

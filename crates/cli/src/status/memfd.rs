@@ -11,14 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use superstream_protocol::board::{HEADER, NAME};
 
 use crate::inspect::privilege::Caller;
 use crate::inspect::process;
 
-/// What the link of the descriptor says.
-const NAME: &[u8] = b"/memfd:superstream-status (deleted)";
-/// The sequence and the length, eight bytes each.
-const HEADER: usize = 16;
 /// A thousand clients take about a megabyte.
 const LONGEST: u64 = 16 * 1024 * 1024;
 /// Writing takes microseconds; a writer that was stopped in the middle never ends.
@@ -70,12 +67,13 @@ pub fn read(id: u32) -> Result<Value, Trouble> {
     }
     // A process of the kernel, or one that has ended, has neither a program nor a status.
     fs::read_link(folder(id).join("exe")).map_err(Trouble::NoAccess)?;
+    let named = [b"/memfd:", NAME.to_bytes(), b" (deleted)"].concat();
     let mut trouble = Trouble::Off;
     let descriptors = fs::read_dir(folder(id).join("fd")).map_err(Trouble::NoAccess)?;
     for descriptor in descriptors.flatten() {
         let path = descriptor.path();
         match fs::read_link(&path) {
-            Ok(link) if link.as_os_str().as_bytes() == NAME => {
+            Ok(link) if link.as_os_str().as_bytes() == named => {
                 match document(id, &path).and_then(|document| belonging_to(id, document)) {
                     Ok(document) => return Ok(document),
                     Err(found) => trouble = found,

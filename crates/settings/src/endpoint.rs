@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ureq::http::Uri;
+use http::Uri;
 
 /// An address of the service. It holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ impl Endpoint {
         }
         if rest.contains('@') {
             return Err(
-                "has credentials in it; put the token into SUPERSTREAM_TOKEN instead".to_owned(),
+                "has credentials in it, which other users may see; give the token by itself"
+                    .to_owned(),
             );
         }
         if rest.contains('#') {

@@ -1,0 +1,89 @@
+//! The token, and the file that it may come from.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// A token is short; what is longer is not one.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// `SUPERSTREAM_TOKEN`. Its text is shown to nobody but the transport.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// Where the token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// Nowhere.
+    None,
+    /// `SUPERSTREAM_TOKEN`.
+    Given(Token),
+    /// `SUPERSTREAM_TOKEN_FILE`: a file that ends with the token, or with a line end after it.
+    /// Whoever reads the environment of a process sees its name only.
+    File(PathBuf),
+}
+
+impl Token {
+    /// A text that can be sent. The error completes a sentence that begins with where the text
+    /// came from, and does not show it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("is empty".to_owned()),
+            _ if text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(
+                "has a blank, a second line or a character outside ASCII in it: that is no token"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Reads a regular file of a plausible length; never waits for one that is something else. The
+    /// error completes a sentence that begins with the file's name.
+    pub fn of_file(path: &Path) -> Result<Self, String> {
+        let text = read(path).map_err(|error| format!("cannot be read: {error}"))?;
+        Self::parse(text.trim_end_matches(['\r', '\n']))
+    }
+
+    /// The text, to be sent to the service.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+impl TokenSource {
+    /// The token. The error says what is wrong with the file, and that none is sent. It may take
+    /// as long as the file's disk takes, so it is for the background thread.
+    pub fn read(&self) -> Result<Option<Token>, String> {
+        match self {
+            Self::None => Ok(None),
+            Self::Given(token) => Ok(Some(token.clone())),
+            Self::File(path) => Token::of_file(path).map(Some).map_err(|error| {
+                let path = path.display();
+                format!("SUPERSTREAM_TOKEN_FILE {path} {error}: no token is sent")
+            }),
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
