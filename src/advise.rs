@@ -44,7 +44,10 @@ pub fn ask(kind: ClientKind, client_id: String) -> Option<Value> {
             let note = start.error.clone().unwrap_or_default();
             (Some(start), note)
         }
-        Asked::Nothing(reason) => (None, reason),
+        Asked::Nothing(reason) => {
+            process.session.forget(&client);
+            (None, reason)
+        }
     };
     Some(json!({
         "service": status::service(process),

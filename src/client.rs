@@ -11,7 +11,7 @@
 //! Our own work in steps 2, 3 and 5 may fail in any way: the client is created all the same.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Instant;
@@ -137,8 +137,14 @@ unsafe fn create_uncancelled(call: &NewCall) -> *mut rd_kafka_s {
     match creation {
         // SAFETY: the caller's contract.
         None => unsafe { call.forward() },
-        // SAFETY: the caller's contract.
-        Some(creation) => unsafe { create_with(&creation, call) },
+        Some(creation) => {
+            // SAFETY: the caller's contract.
+            let (handle, after) = unsafe { create_with(&creation, call) };
+            // Whatever is freed here and in there is nothing to the application.
+            drop(creation);
+            errno::set(after);
+            handle
+        }
     }
 }
 
@@ -163,6 +169,10 @@ fn begin(call: &NewCall) -> Option<Creation> {
     if client_id.starts_with(OWN_CLIENTS) {
         return None;
     }
+    if !Hook::is_safe_on(&conf) {
+        debug!("{client_id} stays as it is: this librdkafka fails badly where it has interceptors");
+        return None;
+    }
     let process = process::current_or_start(&settings);
     let registration = consult::registration(&settings, kind, &conf);
     let client = Arc::new(Client::new(registration, kind, client_id));
@@ -177,18 +187,19 @@ fn begin(call: &NewCall) -> Option<Creation> {
     })
 }
 
-/// Steps 3 to 5.
+/// Steps 3 to 5: the handle, and `errno` as the engine left it.
 ///
 /// # Safety
 /// As for [`create`].
-unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
+unsafe fn create_with(creation: &Creation, call: &NewCall) -> (*mut rd_kafka_s, c_int) {
     let before = errno::get();
     // A null `conf` means the engine's defaults; to tune them they need a `conf` of ours.
     let own = own_where_null(call);
     let pointer = own.as_ref().map_or(call.conf, OwnedConf::as_ptr);
     let Some(valid) = NonNull::new(pointer) else {
         // SAFETY: the caller's contract.
-        return unsafe { call.forward() };
+        let handle = unsafe { call.forward() };
+        return (handle, errno::get());
     };
     // SAFETY: the application's configuration by the contract of `create`, or our own.
     let conf = unsafe { Conf::borrow(call.engine, valid) };
@@ -215,8 +226,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
             own.given_away();
         }
         boundary::catch(|| created(creation));
-        errno::set(after);
-        return handle;
+        return (handle, after);
     }
     boundary::catch(|| {
         if creation.accepted.get() && creation.engine.frees_interceptors {
@@ -237,8 +247,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
         drop(own);
         // SAFETY: the room that the application named.
         unsafe { copy_text(&text, call.errstr, call.errstr_size) };
-        errno::set(after);
-        return ptr::null_mut();
+        return (ptr::null_mut(), after);
     }
 
     errno::set(before);
@@ -257,8 +266,7 @@ unsafe fn create_with(creation: &Creation, call: &NewCall) -> *mut rd_kafka_s {
             created(creation);
         }
     });
-    errno::set(after);
-    handle
+    (handle, after)
 }
 
 fn forget_freed(creation: &Creation, hook: Option<&Hook>, conf: &Conf<'_>) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use superstream_protocol::{Change, ClientKind, Mode, Refusal, RegisterClient, StartClient};
 
 use crate::debug;
-use crate::engine::applied::Applied;
+use crate::engine::applied::{self, Applied};
 use crate::engine::conf::Conf;
 use crate::report::record::Client;
 use crate::report::{identity, masking};
@@ -85,15 +85,25 @@ pub fn plan(
         },
         &configuration,
     );
-    for refusal in &plan.refusals {
+    let (changes, mut refusals) = (plan.changes, plan.refusals);
+    // A consumer would warn of a producer's property that counts as set.
+    let (changes, traced) = changes.into_iter().partition::<Vec<_>, _>(|change| {
+        !unfinished || applied::leaves_no_trace(conf.engine(), &change.key)
+    });
+    refusals.extend(traced.iter().map(|change| {
+        refusal(
+            change,
+            "librdkafka does not let it be set without a trace".to_owned(),
+        )
+    }));
+    for refusal in &refusals {
         debug!("{} is left alone: {}", refusal.key, refusal.reason);
     }
-    let changes = plan.changes;
     client.update(|outcome| {
         outcome.advice = advice;
         outcome.note = start.error.unwrap_or_else(|| note.to_owned());
         outcome.mode = mode;
-        outcome.refusals = plan.refusals;
+        outcome.refusals = refusals;
         outcome.changes = changes.clone();
     });
     match mode {
@@ -149,10 +159,14 @@ pub fn apply(client: &Client, conf: &Conf<'_>, changes: &[Change], applied: &mut
 pub fn not_applied(client: &Client, change: &Change, reason: String) {
     client.update(|outcome| {
         outcome.changes.retain(|made| made.key != change.key);
-        outcome.refusals.push(Refusal {
-            key: change.key.clone(),
-            asked: change.new.clone(),
-            reason,
-        });
+        outcome.refusals.push(refusal(change, reason));
     });
+}
+
+fn refusal(change: &Change, reason: String) -> Refusal {
+    Refusal {
+        key: change.key.clone(),
+        asked: change.new.clone(),
+        reason,
+    }
 }

@@ -17,7 +17,7 @@ use superstream_protocol::ClientKind;
 use crate::consult;
 use crate::debug;
 use crate::engine::Engine;
-use crate::engine::applied::{self, Applied};
+use crate::engine::applied::Applied;
 use crate::engine::conf::Conf;
 use crate::engine::ffi::rd_kafka_conf_s;
 use crate::process::{self, Process};
@@ -42,16 +42,7 @@ pub unsafe fn tune(engine: &'static Engine, pointer: NonNull<rd_kafka_conf_s>) {
     let process = process::current_or_start(&settings);
     let (client, asked) = ask(&settings, process, &conf);
     let is_answered = !matches!(asked, Asked::Nothing(_));
-    let mut changes = consult::plan(&settings, &client, &conf, asked, true);
-    // A consumer would warn of a producer's property that counts as set.
-    changes.retain(|change| {
-        let leaves_no_trace = applied::leaves_no_trace(engine, &change.key);
-        if !leaves_no_trace {
-            let reason = "librdkafka does not let it be set without a trace".to_owned();
-            consult::not_applied(&client, change, reason);
-        }
-        leaves_no_trace
-    });
+    let changes = consult::plan(&settings, &client, &conf, asked, true);
     let mut applied = Applied::default();
     consult::apply(&client, &conf, &changes, &mut applied);
     applied.forget_set(&conf);

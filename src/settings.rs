@@ -7,7 +7,7 @@ pub use superstream_settings::{Endpoint, Reading, Settings, Token};
 use crate::{debug, log};
 
 /// Whether `SUPERSTREAM_HOST` is set and not empty, and nobody has disabled it. Takes no lock and no
-/// memory: it is all that a process without Superstream ever runs of ours. A program that runs with
+/// memory: the drop-in runs nothing else where Superstream is off. A program that runs with
 /// more rights than its caller (set-uid, file capabilities) has Superstream off: its caller must not
 /// choose whom it tells its configuration.
 pub fn is_host_set() -> bool {
@@ -39,6 +39,9 @@ pub fn enable_log() {
 
 /// Reads the process's environment.
 pub fn read() -> Reading {
+    if !is_host_set() {
+        return Reading::Off;
+    }
     superstream_settings::parse(|name| std::env::var_os(name))
 }
 

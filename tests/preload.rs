@@ -246,9 +246,10 @@ fn an_allocator_that_tells_no_sizes() {
             driver.expect("conf-destroy", "destroyed");
         }
         driver.create("producer");
-        assert_eq!(driver.get(0, "linger.ms"), "50");
+        assert_eq!(driver.get(0, "linger.ms"), "5", "it is left alone");
         driver.expect("destroy 0", "destroyed");
         driver.end_quietly();
+        assert_eq!(registrations(&service), 0);
     }
 }
 
@@ -275,6 +276,19 @@ fn a_late_failure_in_a_program_at_a_fixed_address() {
             assert_eq!(stdout(&said), "failed\nfailed\n", "{version} {arguments:?}");
             assert_eq!(registrations(&service), 2);
         }
+    }
+}
+
+/// A child may find any lock of the loader taken for ever, but those that libc renews.
+#[test]
+fn a_child_forked_while_the_loader_is_busy() {
+    let folder = engine("debian");
+    let program = compile_with_engine("preload_fork.c", &folder, false);
+    let service = FaultService::advising(advice());
+    for host in ["", &service.url()] {
+        let mut command = preloaded(&program, &[&product(LIBRARY)], host);
+        let said = output(command.env("LD_LIBRARY_PATH", &folder));
+        assert_eq!(stdout(&said), "made\n", "{host}");
     }
 }
 

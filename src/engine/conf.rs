@@ -122,7 +122,8 @@ impl<'e> Conf<'e> {
     pub fn words(&self) -> Vec<u64> {
         let words = self.pointer.as_ptr().cast::<u64>();
         let count = self.word_count();
-        // SAFETY: so many bytes belong to it, the engine zeroed them, and nobody else uses it.
+        // SAFETY: so many bytes belong to it, and nobody else uses it. What lies behind what the
+        // engine zeroed is the allocator's, and never looked at alone.
         (0..count)
             .map(|at| unsafe { words.add(at).read() })
             .collect()

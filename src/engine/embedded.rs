@@ -15,11 +15,11 @@ use std::ffi::{c_char, c_int, c_void};
 // Cargo links the engine's own dependencies (OpenSSL, zstd, sasl, curl) through this crate.
 use rdkafka_sys as _;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 
 use super::Engine;
 use super::ffi::{
-    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
+    ClientType, ConfResult, New, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
 
@@ -94,9 +94,11 @@ unsafe extern "C" {
     ) -> ResponseError;
 }
 
+/// Its `rd_kafka_new()`.
+pub const NEW: New = superstream_engine_rd_kafka_new;
+
 /// The engine inside this library.
 pub static EMBEDDED: Engine = Engine {
-    new: superstream_engine_rd_kafka_new,
     topic_new: superstream_engine_rd_kafka_topic_new,
     version: rd_kafka_version,
     version_str: rd_kafka_version_str,
@@ -115,6 +117,6 @@ pub static EMBEDDED: Engine = Engine {
     conf_size: Some(superstream_engine_conf_size),
     conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,
-    on_new_list: OnceCell::new(),
+    on_new_list: OnceBox::new(),
     file: String::new(),
 };

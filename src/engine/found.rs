@@ -19,7 +19,7 @@ use std::mem::transmute_copy;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 
 use super::Engine;
 use super::objects::{self, Evidence, Handle, Object};
@@ -54,8 +54,7 @@ pub struct Found {
     pub from_inside: bool,
     /// What in the configuration or handle says so.
     pub evidence: Option<Evidence>,
-    /// `None` where only the function is known.
-    source: Option<Source>,
+    source: Source,
 }
 
 /// Where an engine's functions are looked up.
@@ -65,6 +64,8 @@ enum Source {
     Next,
     /// In an object and what it depends on.
     Object(Handle),
+    /// In the object that holds a function.
+    Around(NonNull<c_void>),
 }
 
 impl Source {
@@ -72,6 +73,10 @@ impl Source {
         match self {
             Self::Next => objects::next_symbol(name),
             Self::Object(handle) => handle.symbol(name),
+            Self::Around(function) => {
+                let object = objects::holding(function.as_ptr())?;
+                object.open()?.symbol(name)
+            }
         }
     }
 }
@@ -81,84 +86,89 @@ impl Source {
 /// # Safety
 /// The call's evidence is null or a configuration or handle of some librdkafka.
 pub unsafe fn of_call(call: &Call) -> Option<Found> {
-    let objects = objects::loaded();
-    let caller = objects.iter().find(|object| object.holds(call.caller));
+    let caller = objects::holding(call.caller);
     let owned = NonNull::new(call.evidence.cast_mut());
-    let evidence = |source: &Source| {
-        let version = source.symbol(VERSION)?;
-        let engine = objects
-            .iter()
-            .find(|object| object.holds(version.as_ptr()))?;
-        // SAFETY: the caller's contract.
-        unsafe { Evidence::of(owned?, engine) }
-    };
-    let from_inside = |function: NonNull<c_void>| {
-        caller.is_some_and(|caller| caller.is_librdkafka() && caller.holds(function.as_ptr()))
-    };
-    let found = |(function, source), evidence| Found {
-        function,
-        from_inside: from_inside(function),
-        evidence,
-        source: Some(source),
+    let proven = |(function, source): Candidate| {
+        let proof = || {
+            let engine = objects::holding(source.symbol(VERSION)?.as_ptr())?;
+            // SAFETY: the caller's contract.
+            unsafe { Evidence::of(owned?, &engine) }
+        };
+        let evidence = proof();
+        let from_inside = caller
+            .as_ref()
+            .is_some_and(|caller| caller.is_librdkafka() && caller.holds(function.as_ptr()));
+        Found {
+            function,
+            from_inside,
+            evidence,
+            source,
+        }
     };
     let near = [
         in_global_scope(call),
-        caller.and_then(|caller| below(call, caller)),
+        caller.as_ref().and_then(|caller| below(call, caller)),
     ];
     let mut first = None;
     for candidate in near.into_iter().flatten() {
-        let evidence = evidence(&candidate.1);
-        if evidence.is_some() || owned.is_none() {
-            return Some(found(candidate, evidence));
+        let found = proven(candidate);
+        if found.evidence.is_some() || owned.is_none() {
+            return Some(found);
         }
-        first = first.or(Some(candidate));
+        first = first.or(Some(found));
     }
-    let mut anywhere = anywhere(call, &objects);
-    let proven = anywhere
-        .iter()
-        .position(|(_, source)| evidence(source).is_some());
-    match (proven, first) {
-        (Some(place), _) => {
-            let candidate = anywhere.swap_remove(place);
-            let evidence = evidence(&candidate.1);
-            Some(found(candidate, evidence))
-        }
-        (None, Some(first)) => Some(found(first, None)),
-        (None, None) if anywhere.len() == 1 => Some(found(anywhere.swap_remove(0), None)),
+    let mut anywhere: Vec<Found> = anywhere(call).map(proven).collect();
+    let place = anywhere.iter().position(|found| found.evidence.is_some());
+    match (place, first) {
+        (Some(place), _) => Some(anywhere.swap_remove(place)),
+        (None, Some(first)) => Some(first),
+        (None, None) if anywhere.len() == 1 => anywhere.pop(),
         (None, None) => None,
     }
 }
 
+/// A function, and where it was found.
+type Candidate = (NonNull<c_void>, Source);
+
 /// The engine of a function that somebody's `dlsym` found.
 pub fn of_function(function: NonNull<c_void>) -> Found {
-    let object = objects::holding(function.as_ptr());
-    let handle = object.and_then(|object| object.open());
     Found {
         function,
         from_inside: false,
         evidence: None,
-        source: handle.map(Source::Object),
+        source: Source::Around(function),
     }
 }
 
-fn in_global_scope(call: &Call) -> Option<(NonNull<c_void>, Source)> {
+/// What the linker gave the caller before we came, as far as that is known without a look at what
+/// is passed: what its own object depends on, or for the program what is global.
+pub fn linked(call: &Call) -> Option<NonNull<c_void>> {
+    match objects::holding(call.caller)?.open() {
+        Some(library) => {
+            let function = library.symbol(call.name)?;
+            (!is_ours(call, function)).then_some(function)
+        }
+        None => objects::next_symbol(call.name),
+    }
+}
+
+fn in_global_scope(call: &Call) -> Option<Candidate> {
     Some((objects::next_symbol(call.name)?, Source::Next))
 }
 
-fn below(call: &Call, caller: &Object) -> Option<(NonNull<c_void>, Source)> {
+fn below(call: &Call, caller: &Object) -> Option<Candidate> {
     let handle = caller.open()?;
     let function = handle.symbol(call.name)?;
     (!is_ours(call, function)).then_some((function, Source::Object(handle)))
 }
 
-fn anywhere(call: &Call, objects: &[Object]) -> Vec<(NonNull<c_void>, Source)> {
-    let defining = objects.iter().filter_map(|object| {
-        let handle = object.open()?;
+fn anywhere(call: &Call) -> impl Iterator<Item = Candidate> {
+    objects::all().into_iter().filter_map(|handle| {
         let function = handle.symbol(call.name)?;
-        let defines = object.holds(function.as_ptr()) && !is_ours(call, function);
-        (defines && is_engine(object)).then_some((function, Source::Object(handle)))
-    });
-    defining.collect()
+        let object = objects::holding(function.as_ptr())?;
+        let defines = handle.is_of(&object) && !is_ours(call, function);
+        (defines && is_engine(&object)).then_some((function, Source::Object(handle)))
+    })
 }
 
 fn is_ours(call: &Call, function: NonNull<c_void>) -> bool {
@@ -206,7 +216,7 @@ fn remember(known: Known) -> &'static Known {
 impl Found {
     /// The table of the engine. `None` where the engine is too old for us.
     pub fn engine(&self) -> Option<&'static Engine> {
-        let source = self.source.as_ref()?;
+        let source = &self.source;
         let new = source.symbol(c"rd_kafka_new")?;
         let version = source.symbol(VERSION)?;
         let known = all_known().find(|known| known.new == new && known.version == version);
@@ -261,7 +271,6 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
     // version since 1.0 that has it.
     let engine = unsafe {
         Engine {
-            new: function(find(c"rd_kafka_new")?),
             topic_new: function(find(c"rd_kafka_topic_new")?),
             version: function(find(c"rd_kafka_version")?),
             version_str: function(find(c"rd_kafka_version_str")?),
@@ -281,7 +290,7 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             conf_size: None,
             conf_finalize: None,
             frees_interceptors: false,
-            on_new_list: OnceCell::new(),
+            on_new_list: OnceBox::new(),
             file: object.name.to_string_lossy().into_owned(),
         }
     };

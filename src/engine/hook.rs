@@ -58,8 +58,14 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// Whether an interceptor can be added without a risk: the engine is sound, or what it frees can
+    /// be seen.
+    pub fn is_safe_on(conf: &Conf<'_>) -> bool {
+        !conf.engine().frees_interceptors || !conf.words().is_empty()
+    }
+
     /// Adds the interceptor. A second one of the same name and function is refused by the engine,
-    /// which leaves the first: just as good. Where it would be a risk it is not added.
+    /// which leaves the first: just as good.
     pub fn add(conf: &Conf<'_>, name: &CStr, on_new: OnNew) -> Self {
         let engine = conf.engine();
         if !engine.frees_interceptors {
@@ -67,14 +73,11 @@ impl Hook {
             return Self::default();
         }
         let before = conf.words();
-        if before.is_empty() {
-            return Self::default();
-        }
         conf.add_on_new(name, on_new);
         let after = conf.words();
         if let Some(list) = List::learn(&before, &after) {
             // Another thread may have learnt the same meanwhile.
-            let _ = engine.on_new_list.set(list);
+            let _ = engine.on_new_list.set(Box::new(list));
         }
         let list = engine.on_new_list.get();
         Self {

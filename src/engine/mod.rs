@@ -18,22 +18,21 @@ pub mod objects;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 
 use ffi::{
-    ClientType, ConfResult, New, OnDestroy, OnNew, ResponseError, TopicNew, rd_kafka_conf_s,
-    rd_kafka_s, rd_kafka_topic_conf_s,
+    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, TopicNew, rd_kafka_conf_s, rd_kafka_s,
+    rd_kafka_topic_conf_s,
 };
 
 #[cfg(feature = "embedded-engine")]
-pub use embedded::EMBEDDED;
+pub use embedded::{EMBEDDED, NEW};
 
 /// The functions of one librdkafka. Those in which the application's thread may be cancelled have
 /// an ABI that lets it pass. Every call through a table keeps librdkafka's own contract,
 /// and a handle goes only to the table that it came from.
 #[allow(missing_docs)] // They are librdkafka's functions, by their own names.
 pub struct Engine {
-    pub new: New,
     pub topic_new: TopicNew,
     pub version: unsafe extern "C" fn() -> c_int,
     pub version_str: unsafe extern "C" fn() -> *const c_char,
@@ -90,8 +89,9 @@ pub struct Engine {
     /// A creation that fails after `on_new` frees the interceptor lists of the application's
     /// `conf` (`rdkafka.c`, label `fail`; librdkafka issue 4142, pull request 5240). See [`hook`].
     pub frees_interceptors: bool,
-    /// Where it has its `on_new` interceptors, once that is known.
-    pub on_new_list: OnceCell<hook::List>,
+    /// Where it has its `on_new` interceptors, once that is known. Nobody ever waits for it: a child
+    /// may be forked while it is found out.
+    pub on_new_list: OnceBox<hook::List>,
     /// The file that it lies in.
     pub file: String,
 }

@@ -1,4 +1,7 @@
 //! The loaded objects of the process: the program and its shared libraries.
+//!
+//! Nothing here takes a lock that a forked child could find taken: glibc renews that of `dlopen`,
+//! `dlsym` and `dladdr` in each child.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -7,10 +10,26 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use libc::{Elf64_Ehdr, Elf64_Phdr};
+
+/// The public part of `struct link_map` (link.h), as far as it is read.
+#[repr(C)]
+struct LinkMap {
+    bias: usize,
+    name: *const c_char,
+    dynamic: *const c_void,
+}
+
+const RTLD_DI_LINKMAP: c_int = 2;
+
+unsafe extern "C" {
+    fn dlinfo(handle: *mut c_void, request: c_int, answer: *mut c_void) -> c_int;
+}
+
 /// A loaded object.
 #[derive(Debug)]
 pub struct Object {
-    /// As the loader names it; empty for the program itself.
+    /// As the loader names it; the program as it was called.
     pub name: CString,
     segments: Vec<Range<usize>>,
 }
@@ -34,7 +53,7 @@ impl Object {
             || file.as_encoded_bytes().starts_with(b"librdkafka-")
     }
 
-    /// A handle, if it is (still) loaded. The program itself has none: its handle is the global
+    /// A handle, if it is a shared library. The program itself has none: its handle is the global
     /// scope.
     pub fn open(&self) -> Option<Handle> {
         self.open_with(0)
@@ -46,17 +65,20 @@ impl Object {
     }
 
     fn open_with(&self, flags: c_int) -> Option<Handle> {
-        if self.name.is_empty() {
-            return None;
-        }
-        let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | flags;
-        // SAFETY: a C string; nothing is loaded, so no constructor runs.
-        let handle = NonNull::new(unsafe { libc::dlopen(self.name.as_ptr(), flags) });
-        if handle.is_none() {
-            forget_error();
-        }
-        handle.map(Handle)
+        let handle = open(&self.name, flags)?;
+        handle.is_of(self).then_some(handle)
     }
+}
+
+/// A handle of a shared library that is loaded under this name.
+fn open(name: &CStr, flags: c_int) -> Option<Handle> {
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | flags;
+    // SAFETY: a C string; nothing is loaded, so no constructor runs.
+    let handle = NonNull::new(unsafe { libc::dlopen(name.as_ptr(), flags) });
+    if handle.is_none() {
+        forget_error();
+    }
+    handle.map(Handle)
 }
 
 /// A reference to a loaded object, which stays loaded meanwhile.
@@ -64,6 +86,15 @@ impl Object {
 pub struct Handle(NonNull<c_void>);
 
 impl Handle {
+    /// Whether it is this object's. The program's name is whatever it was called by.
+    pub fn is_of(&self, object: &Object) -> bool {
+        let mut map = ptr::null_mut::<LinkMap>();
+        // SAFETY: a handle, and a place for the loader's description of the object.
+        let answer = unsafe { dlinfo(self.0.as_ptr(), RTLD_DI_LINKMAP, (&raw mut map).cast()) };
+        // SAFETY: filled in where the answer is 0, and valid as long as the handle.
+        answer == 0 && unsafe { map.as_ref() }.is_some_and(|map| object.holds(map.dynamic))
+    }
+
     /// Finds a function in the object or what it depends on.
     pub fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
         symbol(self.0.as_ptr(), name)
@@ -116,148 +147,83 @@ fn forget_error() {
     unsafe { libc::dlerror() };
 }
 
-/// Something that differs once an object was loaded or unloaded.
-pub fn stamp() -> [u64; 2] {
-    let mut stamp = [0; 2];
-    each(&mut |information| {
-        stamp = [information.dlpi_adds, information.dlpi_subs];
-        false
-    });
-    stamp
-}
-
-/// All loaded objects, in the order of loading.
-pub fn loaded() -> Vec<Object> {
-    // The loader's lock is held in `each`, and an allocator of the application's may need it on
-    // another thread: memory is taken outside.
-    loop {
-        let mut needed = Buffer::default();
-        each(&mut |information| {
-            needed.count(information);
-            true
-        });
-        let mut buffer = Buffer::with_room_of(&needed);
-        let mut fits = true;
-        each(&mut |information| {
-            fits = buffer.add(information);
-            fits
-        });
-        if fits {
-            return buffer.objects();
-        }
-    }
-}
-
-/// The object that an address lies in.
+/// The object that an address lies in: one that stays loaded meanwhile, because it is running or
+/// somebody has a handle of it.
+///
+/// Asked of `dladdr`, not of `dl_iterate_phdr`: the lock of the latter is held for ever in a child
+/// that was forked while another thread was in it (tried with glibc 2.36).
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // It is looked up, and not into.
 pub fn holding(address: *const c_void) -> Option<Object> {
-    loaded().into_iter().find(|object| object.holds(address))
-}
-
-/// What is copied of the loader's list. Its capacities are never exceeded.
-#[derive(Default)]
-struct Buffer {
-    /// Where an object's name and segments end.
-    ends: Vec<(usize, usize)>,
-    names: Vec<u8>,
-    segments: Vec<Range<usize>>,
-    counts: [usize; 3],
-}
-
-impl Buffer {
-    fn with_room_of(other: &Self) -> Self {
-        let [objects, bytes, segments] = other.counts;
-        Self {
-            ends: Vec::with_capacity(objects),
-            names: Vec::with_capacity(bytes),
-            segments: Vec::with_capacity(segments),
-            counts: other.counts,
-        }
-    }
-
-    fn count(&mut self, information: &libc::dl_phdr_info) {
-        let [objects, bytes, segments] = &mut self.counts;
-        *objects += 1;
-        *bytes += name(information).count_bytes();
-        *segments += usize::from(information.dlpi_phnum);
-    }
-
-    /// False where there is no room.
-    fn add(&mut self, information: &libc::dl_phdr_info) -> bool {
-        let name = name(information).to_bytes();
-        let [objects, bytes, segments] = self.counts;
-        let has_room = self.ends.len() < objects
-            && self.names.len() + name.len() <= bytes
-            && self.segments.len() + usize::from(information.dlpi_phnum) <= segments;
-        if has_room {
-            self.names.extend_from_slice(name);
-            self.segments.extend(loaded_segments(information));
-            self.ends.push((self.names.len(), self.segments.len()));
-        }
-        has_room
-    }
-
-    fn objects(self) -> Vec<Object> {
-        let mut begin = (0, 0);
-        let objects = self.ends.iter().map(|&end| {
-            let name = &self.names[begin.0..end.0];
-            let segments = self.segments[begin.1..end.1].to_vec();
-            begin = end;
-            Object {
-                // It comes from a C string.
-                name: CString::new(name).unwrap_or_default(),
-                segments,
-            }
-        });
-        objects.collect()
-    }
-}
-
-fn name(information: &libc::dl_phdr_info) -> &CStr {
-    if information.dlpi_name.is_null() {
-        return c"";
-    }
-    // SAFETY: a C string by the loader's contract.
-    unsafe { CStr::from_ptr(information.dlpi_name.cast::<c_char>()) }
-}
-
-fn loaded_segments(information: &libc::dl_phdr_info) -> impl Iterator<Item = Range<usize>> {
-    let count = usize::from(information.dlpi_phnum);
-    let headers = match NonNull::new(information.dlpi_phdr.cast_mut()) {
-        // SAFETY: so many program headers by the loader's contract.
-        Some(headers) => unsafe { std::slice::from_raw_parts(headers.as_ptr(), count) },
-        None => &[],
+    let mut found = libc::Dl_info {
+        dli_fname: ptr::null(),
+        dli_fbase: ptr::null_mut(),
+        dli_sname: ptr::null(),
+        dli_saddr: ptr::null_mut(),
     };
-    let base = information.dlpi_addr as usize;
-    let loaded = headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_LOAD);
-    loaded.map(move |header| {
-        let start = base.wrapping_add(header.p_vaddr as usize);
-        start..start.wrapping_add(header.p_memsz as usize)
-    })
+    // SAFETY: fills the struct where it answers other than 0.
+    if unsafe { libc::dladdr(address, &mut found) } == 0 || found.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a C string of the loader's, of an object that stays loaded.
+    let name = unsafe { CStr::from_ptr(found.dli_fname) }.to_owned();
+    // SAFETY: the loader maps an object from its ELF header on.
+    let segments = unsafe { segments(NonNull::new(found.dli_fbase)?.cast()) }?;
+    Some(Object { name, segments })
 }
 
-/// Calls `visit` for each loaded object while it answers true. It must not allocate.
-fn each(visit: &mut dyn FnMut(&libc::dl_phdr_info) -> bool) {
-    unsafe extern "C" fn step(
-        information: *mut libc::dl_phdr_info,
-        _size: usize,
-        visit: *mut c_void,
-    ) -> c_int {
-        // SAFETY: the loader's description of an object, valid during this call, and the pointer
-        // to the closure that is passed below.
-        let (information, visit) = unsafe {
-            (
-                &*information,
-                &mut *visit.cast::<&mut dyn FnMut(&libc::dl_phdr_info) -> bool>(),
-            )
-        };
-        c_int::from(!visit(information))
+/// The handles of all shared libraries.
+pub fn all() -> Vec<Handle> {
+    let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
+    let mut files: Vec<&[u8]> = maps
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.get(..).is_some_and(is_code))
+        .filter_map(|line| {
+            line.iter()
+                .position(|byte| *byte == b'/')
+                .map(|at| &line[at..])
+        })
+        .collect();
+    files.dedup();
+    let names = files.into_iter().filter_map(|file| CString::new(file).ok());
+    names.filter_map(|name| open(&name, 0)).collect()
+}
+
+/// Whether a line of `/proc/self/maps` (`from-to rwxp …`) is of executable memory.
+fn is_code(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| *byte == b' ');
+    words.nth(1).and_then(|permissions| permissions.get(2)) == Some(&b'x')
+}
+
+/// # Safety
+/// An ELF header, and what it says is mapped behind it.
+unsafe fn segments(start: NonNull<Elf64_Ehdr>) -> Option<Vec<Range<usize>>> {
+    // SAFETY: the caller's contract.
+    let header = unsafe { start.as_ref() };
+    if header.e_ident.get(..4) != Some(b"\x7fELF")
+        || usize::from(header.e_phentsize) != size_of::<Elf64_Phdr>()
+    {
+        return None;
     }
-    let mut visit = visit;
-    let pointer: *mut &mut dyn FnMut(&libc::dl_phdr_info) -> bool = &mut visit;
-    // SAFETY: `step` gets the closure and keeps nothing.
-    unsafe { libc::dl_iterate_phdr(Some(step), pointer.cast()) };
+    // SAFETY: the program headers lie in the first segment, so many bytes from its start.
+    let headers = unsafe {
+        let first = start.as_ptr().cast::<u8>().add(header.e_phoff as usize);
+        std::slice::from_raw_parts(first.cast::<Elf64_Phdr>(), usize::from(header.e_phnum))
+    };
+    let loaded = || {
+        headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD)
+    };
+    let first = loaded().next()?;
+    let base = start
+        .addr()
+        .get()
+        .wrapping_sub((first.p_vaddr - first.p_offset) as usize);
+    let ranges = loaded().map(|header| {
+        let begin = base.wrapping_add(header.p_vaddr as usize);
+        begin..begin.wrapping_add(header.p_memsz as usize)
+    });
+    Some(ranges.collect())
 }
 
 /// How much of a configuration or handle is looked at. Each has addresses of its engine from byte

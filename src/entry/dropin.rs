@@ -3,10 +3,10 @@
 use std::ffi::{c_char, c_void};
 
 use crate::client::{self, NewCall, What};
-use crate::engine::EMBEDDED;
 use crate::engine::ffi::{
     ClientType, rd_kafka_conf_s, rd_kafka_s, rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
+use crate::engine::{EMBEDDED, NEW};
 use crate::process;
 use crate::settings;
 use crate::topic;
@@ -24,11 +24,11 @@ pub unsafe extern "C-unwind" fn rd_kafka_new(
 ) -> *mut rd_kafka_s {
     if !settings::is_host_set() {
         // SAFETY: the application keeps the contract of rd_kafka_new.
-        return unsafe { (EMBEDDED.new)(kind, conf, errstr, errstr_size) };
+        return unsafe { NEW(kind, conf, errstr, errstr_size) };
     }
     let call = NewCall {
         engine: &EMBEDDED,
-        what: What::Client(EMBEDDED.new, kind),
+        what: What::Client(NEW, kind),
         conf,
         errstr,
         errstr_size,

@@ -82,6 +82,18 @@ unsafe extern "C-unwind" fn topic_new_from(
     unsafe { topic_new_at(target, handle, name, conf) }
 }
 
+/// The engine that made the handle, or else the function that was fetched.
+#[inline(never)] // See `Target`.
+fn topic_new_of_slot(handle: *mut rd_kafka_s, slot: usize) -> Target<TopicNew> {
+    let known = boundary::catch_keeping_errno(|| {
+        let engine = process::current()?.client(handle)?.engine;
+        Some(Target::Tuned(engine.topic_new, engine))
+    });
+    known
+        .flatten()
+        .unwrap_or_else(|| unexamined(fetched(&TOPIC_NEWS, slot)))
+}
+
 thread_local! {
     /// The last topic's function that was looked up on this thread, and for what: an application
     /// may ask for its topics with each record.
@@ -91,8 +103,8 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct LookedUp {
     caller: *const c_void,
-    objects: [u64; 2],
-    /// Another handle may come to be at the same address.
+    /// An address in the engine, which is loaded as long as it has handles: what has this word at
+    /// this place is one of them.
     evidence: Evidence,
 }
 
@@ -104,9 +116,8 @@ fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target
         if let Some(known) = process::current().and_then(|process| process.client(handle)) {
             return Target::Tuned(known.engine.topic_new, known.engine);
         }
-        let stamp = objects::stamp();
         if let Some((last, topic_new)) = LAST.get()
-            && (last.caller, last.objects) == (caller, stamp)
+            && last.caller == caller
             && let Some(handle) = NonNull::new(handle)
             // SAFETY: the application's handle, by the contract of rd_kafka_topic_new.
             && unsafe { last.evidence.is_in(handle.cast()) }
@@ -118,11 +129,7 @@ fn topic_new_of_caller(handle: *mut rd_kafka_s, caller: *const c_void) -> Target
         };
         // SAFETY: looked up under the name of this function.
         let topic_new = unsafe { found::function::<TopicNew>(found.function) };
-        let looked_up = found.evidence.map(|evidence| LookedUp {
-            caller,
-            objects: stamp,
-            evidence,
-        });
+        let looked_up = found.evidence.map(|evidence| LookedUp { caller, evidence });
         LAST.set(looked_up.map(|looked_up| (looked_up, topic_new)));
         Target::Plain(topic_new)
     });
@@ -253,12 +260,6 @@ fn for_creation<F: Copy>(place: Where) -> Target<F> {
     })
 }
 
-/// The target of a call with a handle: the engine that made it.
-#[inline(never)] // See `Target`.
-fn for_handle<F: Copy>(place: Where, handle: *mut rd_kafka_s) -> Target<F> {
-    target(place, |_| Some(process::current()?.client(handle)?.engine))
-}
-
 fn target<F: Copy>(
     place: Where,
     engine: impl FnOnce(&Found) -> Option<&'static Engine>,
@@ -283,20 +284,19 @@ fn target<F: Copy>(
     )
 }
 
-/// Where looking for the engine failed by a fault of ours: what the linker would have taken.
+/// Where looking for the engine failed by a fault of ours.
 fn unexamined<F: Copy>(place: Where) -> Target<F> {
-    let function = match place {
-        Where::Called(call) => objects::next_symbol(call.name),
+    let function = boundary::catch_keeping_errno(|| match place {
+        Where::Called(call) => found::linked(&call),
         Where::Fetched(function) => NonNull::new(function),
-    };
-    function.map_or(Target::Nowhere, |function| {
+    });
+    function.flatten().map_or(Target::Nowhere, |function| {
         // SAFETY: looked up under the name of the function that `F` is.
         Target::Plain(unsafe { found::function(function) })
     })
 }
 
-/// There is no librdkafka in the process, or more than one and no telling which: without us the
-/// call would not have been possible.
+/// There is no librdkafka in the process, or more than one and no telling which.
 ///
 /// # Safety
 /// `errstr` has room for `size` bytes, or `size` is 0.
@@ -322,8 +322,8 @@ unsafe fn no_engine(errstr: *mut c_char, size: usize) {
 }
 
 /// For the plugin: a configuration that an application is about to fill, and an address in the
-/// engine that it belongs to. Where this library is preloaded it meets the client later, and knows
-/// more then.
+/// engine that it belongs to. Where this library is preloaded it is to meet the client later, and to
+/// know more then.
 ///
 /// # Safety
 /// `conf` is null or a configuration of that engine, which no other thread uses.
@@ -435,7 +435,7 @@ unsafe extern "C-unwind" fn topic_new_of<const SLOT: usize>(
     name: *const c_char,
     conf: *mut rd_kafka_topic_conf_s,
 ) -> *mut rd_kafka_topic_s {
-    let target = for_handle(fetched(&TOPIC_NEWS, SLOT), handle);
+    let target = topic_new_of_slot(handle, SLOT);
     // SAFETY: the application keeps the contract of rd_kafka_topic_new.
     unsafe { topic_new_at(target, handle, name, conf) }
 }

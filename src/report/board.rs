@@ -56,7 +56,7 @@ impl Board {
         // SAFETY: the mapping is aligned to a page, large enough for both numbers, and lives for
         // ever; other processes only read it.
         let (sequence, length) = unsafe { (&*header, &*header.add(1)) };
-        let before = sequence.load(Ordering::Relaxed);
+        let before = u64::from_le(sequence.load(Ordering::Relaxed));
         sequence.store((before + 1).to_le(), Ordering::Relaxed);
         fence(Ordering::Release);
         // SAFETY: the document fits behind the header.

@@ -178,11 +178,24 @@ impl Session {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let reason = "no answer within SUPERSTREAM_RESPONSE_TIMEOUT".to_owned();
-                state.gave_up(reason.clone());
+                if !client.registration.dry_run {
+                    state.gave_up(reason.clone());
+                }
                 return state.late_or(client, reason);
             }
             state = wait(&self.shared.news, state, left);
         }
+    }
+
+    /// Nobody waits for a client's registration any more.
+    pub fn forget(&self, client: &Arc<Client>) {
+        let is_its = |waiting: &Waiting| match &waiting.message {
+            Message::Register(other) => Arc::ptr_eq(other, client),
+            _ => false,
+        };
+        lock(&self.shared.state)
+            .waiting
+            .retain(|waiting| !is_its(waiting));
     }
 
     /// Tells the service how the creation of a client ended.
@@ -513,7 +526,9 @@ fn register(
     let in_vain = std::mem::take(&mut state.gave_up);
     state.slow = in_vain || begin.elapsed() >= shared.response_timeout;
     client.answered(Ok(registered));
-    state.keep_late(client, advice);
+    if !client.registration.dry_run {
+        state.keep_late(client, advice);
+    }
     Ok(())
 }
 

@@ -43,6 +43,9 @@ pub(super) fn codec(state: &State, asked: &Value) -> Verdict {
             "the application compresses with {own}, and that is not turned off"
         ));
     }
+    if state.unfinished && chosen_level(state).is_some() {
+        return Err("a level was chosen for the application's codec".to_owned());
+    }
     has_feature(state, new)?;
     if new == "zstd" && own != "none" {
         return Err(format!(
@@ -105,14 +108,16 @@ pub(super) fn level(state: &State, asked: &Value) -> Verdict {
 /// gzip's highest, and much work for zstd. So it goes back to the codec's default, unless the
 /// advice had a say about the level.
 pub(super) fn level_reset(state: &State) -> Option<Set> {
-    let level = state.topic_text(LEVEL).and_then(value::engine_whole)?;
-    if !state.is_changed(CODEC) || level == DEFAULT_LEVEL {
-        return None;
-    }
+    let level = chosen_level(state).filter(|_| state.is_changed(CODEC))?;
     Some(Set {
         new: DEFAULT_LEVEL.to_string(),
         reason: format!("{level} was chosen for the codec before"),
     })
+}
+
+fn chosen_level(state: &State) -> Option<i64> {
+    let level = state.topic_text(LEVEL).and_then(value::engine_whole)?;
+    (level != DEFAULT_LEVEL).then_some(level)
 }
 
 /// The codec that a topic of this client uses, where it is given no configuration of its own: the

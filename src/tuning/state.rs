@@ -31,6 +31,7 @@ pub(super) struct State {
     effective: Effective,
     changed: BTreeSet<String>,
     pub(super) latency_sensitive: bool,
+    pub(super) unfinished: bool,
 }
 
 impl State {
@@ -39,6 +40,7 @@ impl State {
             effective: situation.effective.clone(),
             changed: BTreeSet::new(),
             latency_sensitive: situation.latency_sensitive,
+            unfinished: situation.unfinished,
         }
     }
 

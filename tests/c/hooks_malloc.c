@@ -8,6 +8,7 @@ static void *(*real_malloc)(size_t);
 static void *(*real_calloc)(size_t, size_t);
 static void *(*real_realloc)(void *, size_t);
 static void (*real_free)(void *);
+static size_t (*real_size)(void *);
 static int looking;
 /* For what the lookup itself may take. */
 static _Alignas(16) char early[4096];
@@ -19,6 +20,7 @@ static void look(void) {
         real_calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
         real_realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
         real_free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
+        real_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
         looking = 0;
 }
 
@@ -62,4 +64,8 @@ void free(void *place) {
                 look();
         if (place && !is_early(place))
                 real_free(place);
+}
+
+size_t malloc_usable_size(void *place) {
+        return is_early(place) || !place ? 0 : real_size(place);
 }

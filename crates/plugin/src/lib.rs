@@ -134,6 +134,11 @@ fn is_host_set() -> bool {
     // SAFETY: a C string, and the result is read at once.
     unsafe {
         let host = secure_getenv(c"SUPERSTREAM_HOST".as_ptr());
-        !host.is_null() && *host != 0
+        let disabled = secure_getenv(c"SUPERSTREAM_DISABLED".as_ptr());
+        let is_disabled = !disabled.is_null()
+            && CStr::from_ptr(disabled)
+                .to_bytes()
+                .eq_ignore_ascii_case(b"true");
+        !host.is_null() && *host != 0 && !is_disabled
     }
 }

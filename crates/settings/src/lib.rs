@@ -140,15 +140,17 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         }
     }
 
-    /// Exactly `true`, in any case: neither `t` nor `1`, nor a blank beside it.
     fn is_true(&self, name: &str) -> bool {
         (self.variable)(name).is_some_and(|value| is_true(&value))
     }
 
     /// The token itself, or else the file that is named.
     fn token(&mut self) -> TokenSource {
-        if let Some(token) = self.text("SUPERSTREAM_TOKEN", "no token is sent") {
-            return match Token::parse(&token) {
+        let given = (self.variable)("SUPERSTREAM_TOKEN").filter(|token| !token.is_empty());
+        if let Some(token) = given {
+            let text = token.into_string();
+            let token = text.map_err(|_| "is not UTF-8".to_owned());
+            return match token.and_then(|text| Token::parse(&text)) {
                 Ok(token) => TokenSource::Given(token),
                 Err(error) => {
                     self.complain(format!("SUPERSTREAM_TOKEN {error}: no token is sent"));
@@ -346,6 +348,9 @@ mod tests {
         }
         let (settings, _) = on(&[(name, &path), ("SUPERSTREAM_TOKEN", "first")]);
         assert_eq!(token(&settings), Ok(Some("first".to_owned())));
+        std::fs::write(&file, "x".repeat(64 * 1024 + 1)).unwrap();
+        let (settings, _) = on(&[(name, &path)]);
+        assert!(token(&settings).unwrap_err().contains("too long"));
         std::fs::remove_file(&file).unwrap();
         for no_file in [&*path, "/dev/zero", "/"] {
             let (settings, _) = on(&[(name, no_file)]);

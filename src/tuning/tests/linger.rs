@@ -245,6 +245,22 @@ fn an_unfinished_producer_gets_codec_batch_and_queue_alone() {
         "{plan:#?}"
     );
     assert_eq!(plan.refusals.len(), 4, "{plan:#?}");
+
+    let effective = self::effective(
+        &[("compression.type", "gzip")],
+        Some(&[("compression.type", "inherit"), ("compression.level", "9")]),
+    );
+    let situation = Situation {
+        effective: &effective,
+        ..situation
+    };
+    let plan = super::plan(&situation, &advice);
+    assert!(
+        plan.changes
+            .iter()
+            .all(|change| change.key != "compression.type"),
+        "gzip's level would be lz4's: {plan:#?}"
+    );
 }
 
 #[test]

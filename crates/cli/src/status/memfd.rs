@@ -11,13 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use superstream_protocol::board::{HEADER, NAME};
+use superstream_protocol::board::{HEADER, NAME, ROOM};
 
 use crate::inspect::privilege::Caller;
 use crate::inspect::process;
 
-/// A thousand clients take about a megabyte.
-const LONGEST: u64 = 16 * 1024 * 1024;
 /// Writing takes microseconds; a writer that was stopped in the middle never ends.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -148,7 +146,7 @@ fn stable(file: &File) -> Result<Value, Trouble> {
         if sequence % 2 == 1 || sequence == 0 {
             continue;
         }
-        if length > LONGEST {
+        if length > ROOM as u64 {
             return Err(Trouble::Unfit("it is too long"));
         }
         let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
