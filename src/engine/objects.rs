@@ -10,7 +10,7 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use libc::{Elf64_Ehdr, Elf64_Phdr};
+use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Sym};
 
 /// The public part of `struct link_map` (link.h), as far as it is read.
 #[repr(C)]
@@ -21,6 +21,7 @@ struct LinkMap {
 }
 
 const RTLD_DI_LINKMAP: c_int = 2;
+const SHN_UNDEF: u16 = 0;
 
 unsafe extern "C" {
     fn dlinfo(handle: *mut c_void, request: c_int, answer: *mut c_void) -> c_int;
@@ -147,6 +148,13 @@ fn forget_error() {
     unsafe { libc::dlerror() };
 }
 
+const NO_INFORMATION: libc::Dl_info = libc::Dl_info {
+    dli_fname: ptr::null(),
+    dli_fbase: ptr::null_mut(),
+    dli_sname: ptr::null(),
+    dli_saddr: ptr::null_mut(),
+};
+
 /// The object that an address lies in: one that stays loaded meanwhile, because it is running or
 /// somebody has a handle of it.
 ///
@@ -154,12 +162,7 @@ fn forget_error() {
 /// that was forked while another thread was in it (tried with glibc 2.36).
 #[allow(clippy::not_unsafe_ptr_arg_deref)] // It is looked up, and not into.
 pub fn holding(address: *const c_void) -> Option<Object> {
-    let mut found = libc::Dl_info {
-        dli_fname: ptr::null(),
-        dli_fbase: ptr::null_mut(),
-        dli_sname: ptr::null(),
-        dli_saddr: ptr::null_mut(),
-    };
+    let mut found = NO_INFORMATION;
     // SAFETY: fills the struct where it answers other than 0.
     if unsafe { libc::dladdr(address, &mut found) } == 0 || found.dli_fname.is_null() {
         return None;
@@ -278,17 +281,57 @@ pub fn allocator_tells_sizes() -> bool {
     static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
     match ANSWER.load(Ordering::Relaxed) {
         UNKNOWN => {
-            let [malloc, size] = [c"malloc", c"malloc_usable_size"].map(global_symbol);
-            let are_together = match (malloc, size) {
-                (Some(malloc), Some(size)) => {
-                    holding(malloc.as_ptr()).is_some_and(|object| object.holds(size.as_ptr()))
-                }
-                _ => false,
-            };
-            let answer = if are_together { YES } else { NO };
+            let tells = looks_after_its_sizes().unwrap_or(false);
+            let answer = if tells { YES } else { NO };
             ANSWER.store(answer, Ordering::Relaxed);
-            are_together
+            tells
         }
         answer => answer == YES,
     }
+}
+
+fn looks_after_its_sizes() -> Option<bool> {
+    let malloc = global_symbol(c"malloc")?;
+    let size = global_symbol(c"malloc_usable_size")?;
+    if holding(malloc.as_ptr())?.holds(size.as_ptr()) {
+        return Some(true);
+    }
+    if !is_stub(malloc)? {
+        return Some(false);
+    }
+    // Behind the program's stub is what some library defines: this one, if there is no other.
+    let mut defined = all().into_iter().filter_map(|library| {
+        let malloc = library.symbol(c"malloc")?;
+        let object = holding(malloc.as_ptr())?;
+        library.is_of(&object).then_some(object)
+    });
+    Some(defined.all(|object| object.holds(size.as_ptr())))
+}
+
+/// Whether a function is a program's own entry to a library's function: a program at a fixed address
+/// has one for each function whose address it takes, and to everybody that is the function then. It
+/// stands in the program's table as undefined, and has an address all the same. `None` where the
+/// loader does not tell.
+fn is_stub(function: NonNull<c_void>) -> Option<bool> {
+    type Dladdr1 =
+        unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
+    const RTLD_DL_SYMENT: c_int = 1;
+    // Looked up, because a libc that lacks it would not start a program with this library.
+    let dladdr1 = next_symbol(c"dladdr1")?;
+    // SAFETY: that function of the loader has this type.
+    let dladdr1 = unsafe { std::mem::transmute::<*mut c_void, Dladdr1>(dladdr1.as_ptr()) };
+    let mut found = NO_INFORMATION;
+    let mut symbol = ptr::null_mut::<Elf64_Sym>();
+    // SAFETY: both are filled in where the answer is not 0.
+    let answer = unsafe {
+        dladdr1(
+            function.as_ptr(),
+            &mut found,
+            (&raw mut symbol).cast(),
+            RTLD_DL_SYMENT,
+        )
+    };
+    // SAFETY: null, or an entry of an object that stays loaded.
+    let symbol = unsafe { symbol.as_ref() }.filter(|_| answer != 0)?;
+    Some(symbol.st_shndx == SHN_UNDEF)
 }

@@ -2,6 +2,10 @@
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* At a fixed address this gives the program an entry of its own for malloc. */
+void *(*volatile allocate)(size_t) = malloc;
 
 static void *fail(void *unused) {
         char errstr[512];
