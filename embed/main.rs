@@ -4,6 +4,7 @@
 //! Without the feature `embedded-engine` there is nothing to embed.
 
 mod archive;
+mod calls;
 mod glibc;
 mod headers;
 mod link;
@@ -40,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&script, link::version_script(&functions))?;
     link::link_as_librdkafka(&script);
     glibc::link(Path::new("embed"), &out)?;
+    calls::share(&out)?;
     publish(&engine, &functions, &out)?;
     Ok(())
 }
