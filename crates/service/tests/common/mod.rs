@@ -170,6 +170,8 @@ pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE))
+        // Who refuses a request before its body is read may close the connection after the answer.
+        .max_idle_connections(0)
         .build()
         .into()
 }
