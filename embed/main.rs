@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&script, link::version_script(&functions))?;
     link::link_as_librdkafka(&script);
     glibc::link(Path::new("embed"), &out)?;
-    calls::share(&out)?;
+    calls::share(Path::new("embed"))?;
     publish(&engine, &functions, &out)?;
     Ok(())
 }

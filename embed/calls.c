@@ -1,0 +1,87 @@
+/* One entry for each function of glibc that both the engine and Rust call (see calls.rs). */
+#if defined(__x86_64__)
+#define JUMP(name) "jmp *__real_" #name "@GOTPCREL(%rip)\n"
+#elif defined(__aarch64__)
+#define JUMP(name) "adrp x16, :got:__real_" #name "\n" \
+                   "ldr x16, [x16, :got_lo12:__real_" #name "]\n" \
+                   "br x16\n"
+#endif
+
+/* It leaves the stack and all registers of an argument as they are. */
+#define SHARE(name) __asm__(".text\n" \
+                            ".globl __wrap_" #name "\n" \
+                            ".hidden __wrap_" #name "\n" \
+                            ".type __wrap_" #name ", %function\n" \
+                            "__wrap_" #name ":\n" \
+                            ".cfi_startproc\n" JUMP(name) ".cfi_endproc\n" \
+                            ".size __wrap_" #name ", . - __wrap_" #name "\n");
+
+SHARE(__errno_location)
+SHARE(__xpg_strerror_r)
+SHARE(abort)
+SHARE(calloc)
+SHARE(clock_gettime)
+SHARE(close)
+SHARE(closedir)
+SHARE(connect)
+SHARE(dlsym)
+SHARE(fcntl)
+SHARE(fread)
+SHARE(free)
+SHARE(freeaddrinfo)
+SHARE(freeifaddrs)
+SHARE(ftruncate)
+SHARE(fwrite)
+SHARE(gai_strerror)
+SHARE(getaddrinfo)
+SHARE(getentropy)
+SHARE(getenv)
+SHARE(gethostname)
+SHARE(getifaddrs)
+SHARE(getpeername)
+SHARE(getpid)
+SHARE(getsockopt)
+SHARE(ioctl)
+SHARE(malloc)
+SHARE(memcmp)
+SHARE(memcpy)
+SHARE(memmove)
+SHARE(memset)
+SHARE(munmap)
+SHARE(open)
+SHARE(opendir)
+SHARE(poll)
+SHARE(posix_memalign)
+SHARE(pthread_attr_destroy)
+SHARE(pthread_attr_init)
+SHARE(pthread_create)
+SHARE(pthread_detach)
+SHARE(pthread_getspecific)
+SHARE(pthread_join)
+SHARE(pthread_key_create)
+SHARE(pthread_key_delete)
+SHARE(pthread_mutex_destroy)
+SHARE(pthread_mutex_init)
+SHARE(pthread_mutex_lock)
+SHARE(pthread_mutex_unlock)
+SHARE(pthread_once)
+SHARE(pthread_self)
+SHARE(pthread_setname_np)
+SHARE(pthread_setspecific)
+SHARE(pthread_sigmask)
+SHARE(read)
+SHARE(realloc)
+SHARE(recv)
+SHARE(secure_getenv)
+SHARE(send)
+SHARE(setsockopt)
+SHARE(shutdown)
+SHARE(sigemptyset)
+SHARE(sigfillset)
+SHARE(socket)
+SHARE(strcmp)
+SHARE(strdup)
+SHARE(strlen)
+SHARE(syscall)
+SHARE(write)
+SHARE(writev)
