@@ -143,11 +143,9 @@ pub fn of_function(function: NonNull<c_void>) -> Found {
 /// What the linker gave the caller before we came, as far as that is known without a look at what
 /// is passed: what its own object depends on, or for the program what is global.
 pub fn linked(call: &Call) -> Option<NonNull<c_void>> {
-    match objects::holding(call.caller)?.open() {
-        Some(library) => {
-            let function = library.symbol(call.name)?;
-            (!is_ours(call, function)).then_some(function)
-        }
+    let caller = objects::holding(call.caller)?;
+    match caller.open() {
+        Some(_) => below(call, &caller).map(|(function, _)| function),
         None => objects::next_symbol(call.name),
     }
 }

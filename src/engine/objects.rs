@@ -179,7 +179,7 @@ pub fn all() -> Vec<Handle> {
     let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
     let mut files: Vec<&[u8]> = maps
         .split(|byte| *byte == b'\n')
-        .filter(|line| line.get(..).is_some_and(is_code))
+        .filter(|line| is_code(line))
         .filter_map(|line| {
             line.iter()
                 .position(|byte| *byte == b'/')
@@ -221,7 +221,7 @@ unsafe fn segments(start: NonNull<Elf64_Ehdr>) -> Option<Vec<Range<usize>>> {
     let base = start
         .addr()
         .get()
-        .wrapping_sub((first.p_vaddr - first.p_offset) as usize);
+        .wrapping_sub(first.p_vaddr.wrapping_sub(first.p_offset) as usize);
     let ranges = loaded().map(|header| {
         let begin = base.wrapping_add(header.p_vaddr as usize);
         begin..begin.wrapping_add(header.p_memsz as usize)

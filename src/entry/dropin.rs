@@ -22,7 +22,7 @@ pub unsafe extern "C-unwind" fn rd_kafka_new(
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> *mut rd_kafka_s {
-    if !settings::is_host_set() {
+    if !settings::is_on() {
         // SAFETY: the application keeps the contract of rd_kafka_new.
         return unsafe { NEW(kind, conf, errstr, errstr_size) };
     }

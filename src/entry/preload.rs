@@ -252,7 +252,7 @@ fn found(place: Where) -> Option<Found> {
 #[inline(never)] // See `Target`.
 fn for_creation<F: Copy>(place: Where) -> Target<F> {
     target(place, |found| {
-        if !settings::is_host_set() {
+        if !settings::is_on() {
             return None;
         }
         settings::enable_log();
@@ -306,7 +306,7 @@ unsafe fn no_engine(errstr: *mut c_char, size: usize) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     boundary::catch_keeping_errno(|| {
         settings::enable_log();
-        if settings::is_host_set() && !TOLD.swap(true, Ordering::Relaxed) {
+        if settings::is_on() && !TOLD.swap(true, Ordering::Relaxed) {
             debug!("{}", TEXT.to_string_lossy());
         }
     });
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn superstream_conf_init(conf: *mut rd_kafka_conf_s, calle
         settings::enable_log();
         let preloaded = objects::global_symbol(NEW)
             .is_some_and(|seen| ptr::eq(seen.as_ptr(), rd_kafka_new as *const c_void));
-        if preloaded || !settings::is_host_set() {
+        if preloaded || !settings::is_on() {
             return None;
         }
         let engine = found::of_function(NonNull::new(caller)?).engine()?;
@@ -380,7 +380,7 @@ pub unsafe extern "C" fn superstream_interpose(
     name: *const c_char,
     function: *mut c_void,
 ) -> *mut c_void {
-    if name.is_null() || function.is_null() || objects::is_looking() || !settings::is_host_set() {
+    if name.is_null() || function.is_null() || objects::is_looking() || !settings::is_on() {
         return function;
     }
     // SAFETY: the caller's contract.

@@ -139,8 +139,8 @@ pub fn ask(library: &Path, host: &OsStr, token_file: Option<&Path>) -> Result<An
 
 /// Why the library stays off although there is a host.
 fn off() -> String {
-    let is_true = |value: std::ffi::OsString| value.eq_ignore_ascii_case("true");
-    match std::env::var_os("SUPERSTREAM_DISABLED").is_some_and(is_true) {
+    let disabled = std::env::var_os("SUPERSTREAM_DISABLED");
+    match disabled.is_some_and(|value| superstream_settings::is_true(&value)) {
         true => "SUPERSTREAM_DISABLED=true keeps Superstream off".to_owned(),
         false => {
             "the host cannot be used: Superstream stays off (SUPERSTREAM_DEBUG=true tells why)"

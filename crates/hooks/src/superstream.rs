@@ -1,6 +1,6 @@
 //! The first library, `libsuperstream.so`, where it is loaded and has something to do.
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{c_char, c_void};
 use core::mem::transmute;
 
 use crate::next;
@@ -16,7 +16,7 @@ impl Superstream {
     /// `None` where a call from `caller` is not our business: Superstream is off, the first
     /// library is not loaded, or the call is its own.
     pub fn for_call_from(caller: *const c_void) -> Option<Self> {
-        if !is_on() {
+        if !superstream_switch::is_on() {
             return None;
         }
         let dlsym = next::dlsym()?;
@@ -51,27 +51,5 @@ fn object_of(address: *const c_void) -> *const c_void {
     match unsafe { libc::dladdr(address, &mut about) } {
         0 => core::ptr::null(),
         _ => about.dli_fbase,
-    }
-}
-
-fn is_on() -> bool {
-    let is_set = variable(c"SUPERSTREAM_HOST").is_some_and(|host| !host.is_empty());
-    let is_disabled = || {
-        variable(c"SUPERSTREAM_DISABLED")
-            .is_some_and(|word| word.to_bytes().eq_ignore_ascii_case(b"true"))
-    };
-    is_set && !is_disabled()
-}
-
-/// Nothing in a program that runs with more rights than its caller (set-uid, file capabilities).
-fn variable(name: &CStr) -> Option<&'static CStr> {
-    unsafe extern "C" {
-        fn secure_getenv(name: *const c_char) -> *const c_char;
-    }
-    // SAFETY: a C string. The result is read at once; an application that changes its environment
-    // meanwhile on another thread has the same race with libc.
-    unsafe {
-        let value = secure_getenv(name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value))
     }
 }

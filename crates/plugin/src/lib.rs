@@ -44,7 +44,7 @@ unsafe extern "C" fn conf_init_from(
     _errstr_size: usize,
     caller: *const c_void,
 ) -> c_int {
-    if is_host_set() {
+    if superstream_switch::is_on() {
         uncancelled(|| {
             // A panic has no message here: nobody asked for one.
             let _ = catch_unwind(|| {
@@ -124,21 +124,4 @@ fn symbol(handle: *mut c_void) -> Option<ConfInit> {
     let function = unsafe { libc::dlsym(handle, CONF_INIT.as_ptr()) };
     // SAFETY: the function of that name has this type in every library of ours.
     (!function.is_null()).then(|| unsafe { transmute::<*mut c_void, ConfInit>(function) })
-}
-
-/// Whether Superstream is on. A program with more rights than its caller has it off.
-fn is_host_set() -> bool {
-    unsafe extern "C" {
-        fn secure_getenv(name: *const c_char) -> *const c_char;
-    }
-    // SAFETY: a C string, and the result is read at once.
-    unsafe {
-        let host = secure_getenv(c"SUPERSTREAM_HOST".as_ptr());
-        let disabled = secure_getenv(c"SUPERSTREAM_DISABLED".as_ptr());
-        let is_disabled = !disabled.is_null()
-            && CStr::from_ptr(disabled)
-                .to_bytes()
-                .eq_ignore_ascii_case(b"true");
-        !host.is_null() && *host != 0 && !is_disabled
-    }
 }
