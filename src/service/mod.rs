@@ -1,10 +1,13 @@
 //! The service: how it is reached, and what is said to it.
 //!
-//! [`session`] decides what is sent when, and who waits for it. A [`Transport`] turns the
-//! messages of `superstream-protocol` into bytes and back; it is used by one thread alone.
+//! [`session`] is what clients speak to, and where they wait; `state` has what is to be sent next,
+//! and `thread` sends it. A [`Transport`] turns the messages of `superstream-protocol` into bytes and
+//! back; it is used by one thread alone.
 
 mod http;
 pub mod session;
+mod state;
+mod thread;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,272 @@
+//! What the session's thread has to do, and what it does next.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use superstream_protocol::{ClientKind, StartClient};
+
+use crate::lock::lock;
+use crate::report::identity;
+use crate::report::record::Client;
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Messages kept for a service that is away. The oldest go first.
+const MAX_WAITING: usize = 256;
+/// An answer that came too late is of use for so long.
+const LATE_LIFE: Duration = Duration::from_secs(600);
+/// Kinds of clients whose late advice is kept.
+const MAX_LATE: usize = 256;
+
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    /// The thread has something to do.
+    pub(super) work: Condvar,
+    /// A creator that waits may have its answer.
+    pub(super) news: Condvar,
+    pub(super) response_timeout: Duration,
+    /// Shows what has changed.
+    pub(super) publish: fn(),
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) health: Health,
+    /// The last registration took longer than a creator waits.
+    pub(super) slow: bool,
+    /// A creator has waited in vain since the last registration.
+    pub(super) gave_up: bool,
+    pub(super) late: BTreeMap<Profile, (StartClient, Instant)>,
+    pub(super) thread_runs: bool,
+    /// Something has changed that was not published yet.
+    pub(super) has_news: bool,
+}
+
+pub(super) struct Waiting {
+    pub(super) message: Message,
+    pub(super) tries: u32,
+    pub(super) not_before: Instant,
+}
+
+/// Clients alike enough to share an advice: their kind, and what [`PROFILE`] says of them.
+pub(super) type Profile = (ClientKind, Vec<Option<String>>);
+
+const PROFILE: &[&str] = &[
+    "client.id",
+    "metadata.broker.list",
+    "transactional.id",
+    "group.id",
+];
+
+pub(super) enum Message {
+    Register(Arc<Client>),
+    Configure(Arc<Client>),
+    Error(Arc<Client>, String),
+    Goodbye(Arc<Client>),
+}
+
+/// Whether the service answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// It answered last time.
+    Up,
+    /// It did not.
+    Down {
+        /// What happened.
+        reason: String,
+        /// How often in a row.
+        failures: u32,
+        /// When the thread tries again.
+        retry_at: Instant,
+    },
+}
+
+/// What asking gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// The service answered in time.
+    Answered(StartClient),
+    /// An answer that came too late for an earlier client of this kind.
+    Late(StartClient),
+    /// Nothing, and why.
+    Nothing(String),
+}
+
+impl State {
+    pub(super) fn push(&mut self, message: Message) {
+        let told_already = |waiting: &Waiting| match (&waiting.message, &message) {
+            (Message::Configure(one), Message::Configure(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        if self.waiting.iter().any(told_already) {
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.drop_one();
+        }
+        self.waiting.push_back(Waiting {
+            message,
+            tries: 0,
+            not_before: Instant::now(),
+        });
+    }
+
+    /// Makes room: the oldest message goes, registrations last, because somebody may wait for
+    /// one.
+    pub(super) fn drop_one(&mut self) {
+        let oldest = self
+            .waiting
+            .iter()
+            .position(|waiting| !matches!(waiting.message, Message::Register(_)));
+        if let Some(dropped) = self.waiting.remove(oldest.unwrap_or(0)) {
+            dropped.give_up("too many messages wait for the service");
+        }
+    }
+
+    /// The answer that came too late for an earlier client of this kind.
+    pub(super) fn late(&self, client: &Client) -> Option<StartClient> {
+        let (advice, since) = self.late.get(&profile(client))?;
+        (since.elapsed() < LATE_LIFE).then(|| advice.clone())
+    }
+
+    pub(super) fn late_or(&self, client: &Client, reason: String) -> Asked {
+        match self.late(client) {
+            Some(advice) => Asked::Late(advice),
+            None => Asked::Nothing(reason),
+        }
+    }
+
+    /// Keeps an advice if it came too late. One in time is the service's word from now on.
+    pub(super) fn keep_late(&mut self, client: &Client, advice: StartClient) {
+        let profile = profile(client);
+        let is_late = self.slow || matches!(self.health, Health::Down { .. });
+        if is_late && (self.late.len() < MAX_LATE || self.late.contains_key(&profile)) {
+            self.late.insert(profile, (advice, Instant::now()));
+        } else {
+            self.late.remove(&profile);
+        }
+    }
+
+    /// A creator has waited in vain: the next ones do not. The thread may still have an answer,
+    /// so when it tries again is left to it.
+    pub(super) fn gave_up(&mut self, reason: String) {
+        self.gave_up = true;
+        if !matches!(self.health, Health::Down { .. }) {
+            self.health = Health::Down {
+                reason,
+                failures: 0,
+                retry_at: Instant::now(),
+            };
+        }
+    }
+
+    /// A registration did not get through. Gives the pause before the next try.
+    pub(super) fn failed(&mut self, reason: String) -> Duration {
+        let failures = match &self.health {
+            Health::Down { failures, .. } => failures.saturating_add(1),
+            _ => 1,
+        };
+        let pause = pause_after(failures);
+        self.health = Health::Down {
+            reason,
+            failures,
+            retry_at: Instant::now() + pause,
+        };
+        pause
+    }
+
+    /// The next message to send, or how long there is nothing to do (`None`: for ever).
+    /// Registrations go first: somebody may wait for them.
+    pub(super) fn next(&mut self) -> Result<Waiting, Option<Duration>> {
+        let now = Instant::now();
+        if let Health::Down { retry_at, .. } = &self.health
+            && *retry_at > now
+        {
+            let pause = *retry_at - now;
+            return Err((!self.waiting.is_empty()).then_some(pause));
+        }
+        let registers = |waiting: &Waiting| matches!(waiting.message, Message::Register(_));
+        let is_due = |waiting: &Waiting| waiting.not_before <= now;
+        let first = self
+            .waiting
+            .iter()
+            .position(registers)
+            .or_else(|| self.waiting.iter().position(is_due));
+        match first {
+            Some(first) => self.waiting.remove(first).ok_or(None),
+            None => {
+                let soonest = self.waiting.iter().map(|waiting| waiting.not_before).min();
+                Err(soonest.map(|due| due.saturating_duration_since(now)))
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Nobody is to wait for this message any more.
+    pub(super) fn give_up(self, reason: &str) {
+        if let Message::Register(client) = self.message {
+            client.answered(Err(reason.to_owned()));
+        }
+    }
+}
+
+pub(super) fn profile(client: &Client) -> Profile {
+    let config = &client.registration.config;
+    let said = |name: &&str| Some(config.get(*name)?.as_str()?.to_owned());
+    (client.kind, PROFILE.iter().map(said).collect())
+}
+
+/// Grows from one second to a minute; a quarter of it is chance, so that a thousand processes
+/// do not come back at once.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(6);
+    let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+    let [chance, ..] = identity::random_bytes();
+    pause.mul_f64(0.75 + 0.25 * f64::from(chance) / 255.0)
+}
+
+/// The next message; `None` where something is to be published first. A creator that waits for an
+/// answer waits for nothing else.
+pub(super) fn next_message(shared: &Shared) -> Option<Waiting> {
+    let mut state = lock(&shared.state);
+    loop {
+        let next = state.next();
+        let registers =
+            matches!(&next, Ok(waiting) if matches!(waiting.message, Message::Register(_)));
+        if state.has_news && !registers {
+            state.has_news = false;
+            if let Ok(waiting) = next {
+                state.waiting.push_front(waiting);
+            }
+            return None;
+        }
+        match next {
+            Ok(message) => return Some(message),
+            Err(Some(left)) => state = wait(&shared.work, state, left),
+            Err(None) => {
+                state = shared
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+pub(super) fn wait<'s>(
+    condition: &Condvar,
+    state: MutexGuard<'s, State>,
+    limit: Duration,
+) -> MutexGuard<'s, State> {
+    let (state, _) = condition
+        .wait_timeout(state, limit)
+        .unwrap_or_else(PoisonError::into_inner);
+    state
+}
