@@ -135,7 +135,6 @@ impl Directory {
             client_hash,
             account_name: ACCOUNT.into(),
             learning_factor: 0,
-            report_interval_ms: None,
             start,
         };
         Ok(Registration { registered, is_new })
