@@ -16,6 +16,7 @@ PACKAGES_OF_PROOF := libjna-java python3-dev $(call unless,javac,default-jdk-hea
             $(call unless,go,golang-go) $(call unless,node,nodejs npm libnode-dev)
 CBINDGEN := 0.29.4
 SCHEMATHESIS := 4.32.5
+PROMETHEUS_CLIENT := 0.26.0
 ZIGBUILD := 0.24.0
 ZIG := 0.17.1
 TOOLS := .test-tools
@@ -66,7 +67,7 @@ $(TOOLS)/zig/bin/cargo-zigbuild:
 	$(TOOLS)/zig/bin/pip install --quiet --disable-pip-version-check \
 	  cargo-zigbuild==$(ZIGBUILD) ziglang==$(ZIG)
 
-demo: dist ## show the main job: one producer, stock and tuned, side by side
+demo: dist ## show the main job: one producer, stock, observed and tuned, side by side
 	@target/release/superstream-demo
 
 # The matrix comes after the tests: they build a program that it reads.
@@ -76,7 +77,7 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
 	cargo test --release --workspace
-	$(MAKE) --no-print-directory test-engines
+	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
 
@@ -98,13 +99,40 @@ test-engines: preload
 
 proof: MORE_PACKAGES := $(PACKAGES_OF_PROOF)
 proof: build ## the long versions of the tests that `make test` runs in small
-	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test engine_rules --test memory
+	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test engine_rules --test memory \
+	  --test truth --test crowd
 	$(MAKE) --no-print-directory test-engines ENGINES='debian 2.12.1 2.16.1' \
 	  ENGINE_TESTS='memory process recovery environment faults'
 	$(MAKE) --no-print-directory test-engines ENGINES='1.5.0 1.9.2 2.3.0 2.12.1 2.13.0'
 	$(MAKE) --no-print-directory test-engines ENGINES=1.0.0 ENGINE_TESTS=engine_rules
 	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test python_client --test reach
+	$(MAKE) --no-print-directory check-threads
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
+
+# All interleavings of the threads that count, and then many of them at once under ThreadSanitizer,
+# after it has found the race that it must find. Its flags are unstable ones of the same compiler,
+# whose runtime for it comes with every toolchain.
+TSAN_CARGO = RUSTC_BOOTSTRAP=1 \
+  RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' cargo
+TSAN_TARGET = --target $(MACHINE) --target-dir target/threads
+TSAN_TEST = TSAN_OPTIONS=suppressions=$(CURDIR)/crates/counters/tests/threads.tsan $(TSAN_CARGO) test \
+  --quiet --package superstream-counters $(TSAN_TARGET)
+check-counters:
+	RUSTFLAGS='--cfg loom' cargo test --quiet --package superstream-counters --lib \
+	  --target-dir target/loom
+	$(TSAN_TEST) --no-run
+	! $(TSAN_TEST) --test race -- --ignored --test-threads 1 &> target/threads/race.txt
+	grep --quiet 'ThreadSanitizer: data race .*tests/race.rs' target/threads/race.txt
+	$(TSAN_TEST) --test threads -- --test-threads 1
+
+# The same for all that the preload library does while clients come and go under load.
+THREADS_ROUNDS ?= 8
+LINKER_OF_MACHINE = CARGO_TARGET_$(shell echo $(MACHINE) | tr a-z- A-Z_)_LINKER
+check-threads:
+	$(LINKER_OF_MACHINE)=$(CURDIR)/tests/threads/cc CARGO_PROFILE_RELEASE_LTO=off \
+	  $(TSAN_CARGO) build --release --no-default-features --package superstream $(TSAN_TARGET)
+	tests/threads/run target/release target/threads/$(MACHINE)/release/libsuperstream.so \
+	  $(THREADS_ROUNDS)
 
 check-header: $(TOOLS)/bin/cbindgen
 	$(TOOLS)/bin/cbindgen --quiet --config cbindgen.toml --output $(TOOLS)/superstream.h src/entry.rs
@@ -112,12 +140,17 @@ check-header: $(TOOLS)/bin/cbindgen
 
 # The service against its own API description, with requests that nobody would think of.
 API_SECONDS ?= 20
-check-api: $(TOOLS)/python/bin/st
-	crates/service/tests/schemathesis.sh target/release/superstream-service $< $(API_SECONDS)
+PYTHON_TOOLS := $(TOOLS)/python/schemathesis-$(SCHEMATHESIS)-prometheus_client-$(PROMETHEUS_CLIENT)
+check-api: $(PYTHON_TOOLS)
+	crates/service/tests/schemathesis.sh target/release/superstream-service \
+	  $(TOOLS)/python/bin/st $(API_SECONDS)
+	crates/service/tests/openmetrics.sh target/release/superstream-service $(TOOLS)/python/bin/python
 
-$(TOOLS)/python/bin/st:
+$(PYTHON_TOOLS):
 	python3 -m venv $(TOOLS)/python
-	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check \
+	  prometheus_client==$(PROMETHEUS_CLIENT) schemathesis==$(SCHEMATHESIS)
+	touch $@
 
 $(TOOLS)/bin/cbindgen:
 	cargo install --quiet --locked --root $(TOOLS) --version $(CBINDGEN) cbindgen
@@ -135,4 +168,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test test-engines bench proof check-header check-api matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench proof check-counters check-threads check-header check-api matrix dist install clean

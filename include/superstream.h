@@ -36,9 +36,13 @@ const char *superstream_version(void);
 
  The document has these members; more may come, so ignore what you do not know:
  `superstream` (`version`, `on`, `mode`), `service` (`host`, `state`: `unknown`, `up` or
- `down`, with `reason`), `client` (`type`, `client_id`, `client_hash`), `asked`, `answered`,
- `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`, `asked`, `reason`) and
- `errors`.
+ `down`, with `reason`; `last_outage` in words), `client` (`type`, `client_id`, `client_hash`),
+ `asked`, `answered`, `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`,
+ `asked`, `reason`), `errors`, `at_next_start` (advice that the service has by now),
+ `measured` (what the client did since its creation, as in its reports: records, bytes,
+ requests, µs) and `saving` (`payload_bytes`, `wire_bytes`, their `wire_ratio`,
+ `records_per_request`, `unacknowledged`, the only `topic`, and the `baseline` or
+ `no_baseline_because`).
  */
 char *superstream_status(const struct rd_kafka_s *client);
 

@@ -1,11 +1,35 @@
 //! Where our code ends and the application's begins: no panic crosses it.
 
 use std::ffi::c_int;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::debug;
 use crate::engine::errno;
+
+static CAUGHT: AtomicU32 = AtomicU32::new(0);
+/// Where the last one happened. Nobody waits for this lock: a forked child may find it held.
+static LAST: Mutex<String> = Mutex::new(String::new());
+
+/// Errors of our own that were caught in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caught {
+    /// How many.
+    pub count: u32,
+    /// Where the last one happened, in our source.
+    pub last: String,
+}
+
+/// What was caught up to now, if anything.
+pub fn caught() -> Option<Caught> {
+    let count = CAUGHT.load(Ordering::Relaxed);
+    let last = LAST.try_lock().map(|last| last.clone());
+    (count > 0).then(|| Caught {
+        count,
+        last: last.unwrap_or_default(),
+    })
+}
 
 /// Runs `work`. A panic in it is logged and gives `None`; the caller goes on without us. The thread
 /// cannot be cancelled meanwhile: that unwinds the stack, and not by our unwinder.
@@ -16,6 +40,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     match uncancelled(|| catch_unwind(AssertUnwindSafe(work))) {
         Ok(value) => Some(value),
         Err(_) => {
+            CAUGHT.fetch_add(1, Ordering::Relaxed);
             debug!("an error of our own was caught; the client goes on as plain librdkafka");
             None
         }
@@ -36,7 +61,17 @@ fn quiet_panics() {
     // Not a `Once`: a child that was forked while it runs would wait for it for ever.
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.swap(true, Ordering::Relaxed) {
-        std::panic::set_hook(Box::new(|information| debug!("panic: {information}")));
+        std::panic::set_hook(Box::new(keep_place));
+    }
+}
+
+/// The place is told, and not the message: that may quote a value that was at hand.
+fn keep_place(information: &PanicHookInfo<'_>) {
+    let place = information.location().map(ToString::to_string);
+    let place = place.unwrap_or_default();
+    debug!("panic at {place}");
+    if let Ok(mut last) = LAST.try_lock() {
+        *last = place;
     }
 }
 
@@ -72,4 +107,25 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: the mask that was in force before.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_caught_is_known_by_its_place() {
+        let before = caught().map_or(0, |caught| caught.count);
+        let secret = "hunter2";
+        let result = catch(|| {
+            if secret.len() == 7 {
+                panic!("{secret} was at hand");
+            }
+        });
+        assert_eq!(result, None);
+        let caught = caught().unwrap();
+        assert!(caught.count > before);
+        assert!(caught.last.contains("boundary.rs"), "{caught:?}");
+        assert!(!caught.last.contains(secret), "{caught:?}");
+    }
 }

@@ -29,8 +29,8 @@ use crate::engine::ffi::{
 use crate::engine::hook::Hook;
 use crate::engine::{Engine, errno};
 use crate::process::{self, Process};
-use crate::report::masking;
 use crate::report::record::Client;
+use crate::report::{hooks, masking};
 use crate::settings;
 
 /// The name of our interceptors: nobody else's.
@@ -326,13 +326,13 @@ unsafe extern "C" fn on_new(
 fn accepted(creation: &Creation, handle: *mut rd_kafka_s, conf: *const rd_kafka_conf_s) {
     // SAFETY: the engine gives a valid handle under creation, when interceptors may be added.
     unsafe {
-        (creation.engine.add_on_destroy)(
-            handle,
-            INTERCEPTOR.as_ptr(),
-            Some(on_destroy),
-            ptr::null_mut(),
-        )
+        (creation.engine.add_on_destroy)(handle, INTERCEPTOR.as_ptr(), on_destroy, ptr::null_mut())
     };
+    let slots = creation.process.session.slots();
+    let slot = slots.take(creation.engine, handle);
+    // SAFETY: as above.
+    unsafe { hooks::add(slot, creation.engine, handle, INTERCEPTOR) };
+    creation.client.is_counted(slot, handle.addr());
     // From here on the client's own callbacks may use the handle, so it is known now. Where the
     // creation fails after all, `on_destroy` forgets it again.
     let client = Arc::clone(&creation.client);
@@ -351,6 +351,7 @@ unsafe extern "C" fn on_destroy(handle: *mut rd_kafka_s, _opaque: *mut c_void) -
     boundary::catch_keeping_errno(|| {
         let process = process::current()?;
         let client = process.remove(handle)?;
+        client.closes();
         process.session.goodbye(&client);
         Some(())
     });

@@ -9,18 +9,21 @@ use crate::debug;
 use crate::engine::applied::{self, Applied};
 use crate::engine::conf::Conf;
 use crate::report::record::Client;
-use crate::report::{identity, masking};
+use crate::report::{identity, language, masking};
 use crate::service::session::Asked;
 use crate::settings::Settings;
 use crate::tuning::{self, Effective, Situation};
 
 /// What a process says of itself in each registration.
 pub fn introduction(settings: &Settings, kind: ClientKind) -> RegisterClient {
+    let addresses = identity::host_addresses();
+    let first = addresses.first().filter(|address| address.is_ipv4());
     RegisterClient {
-        language: "c".to_owned(),
+        language: language::of_process().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         tags: settings.tags.clone(),
-        client_ip: identity::host_address(),
+        client_ip: first.map(ToString::to_string).unwrap_or_default(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
         client_host: identity::host_name(),
         kind: Some(kind),
         pid: Some(std::process::id()),
@@ -30,8 +33,17 @@ pub fn introduction(settings: &Settings, kind: ClientKind) -> RegisterClient {
 
 /// How a client introduces itself.
 pub fn registration(settings: &Settings, kind: ClientKind, conf: &Conf<'_>) -> RegisterClient {
+    let software_name = conf.get("client.software.name");
+    let said = software_name.as_deref().unwrap_or_default();
     RegisterClient {
+        language: language::of_client(said, language::of_process()),
+        client_software_name: software_name,
+        // The engine's own version, where nobody set one (`rd_kafka_new`, rdkafka.c).
+        client_software_version: conf
+            .get("client.software.version")
+            .or_else(|| Some(conf.engine().version_text())),
         config: masking::mask(&conf.dump()),
+        engine_file: Some(conf.engine().file()).filter(|file| !file.is_empty()),
         engine_version: Some(conf.engine().version_text()),
         registration_id: Some(identity::registration_id()),
         ..introduction(settings, kind)

@@ -40,9 +40,13 @@ pub extern "C" fn superstream_version() -> *const c_char {
 ///
 /// The document has these members; more may come, so ignore what you do not know:
 /// `superstream` (`version`, `on`, `mode`), `service` (`host`, `state`: `unknown`, `up` or
-/// `down`, with `reason`), `client` (`type`, `client_id`, `client_hash`), `asked`, `answered`,
-/// `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`, `asked`, `reason`) and
-/// `errors`.
+/// `down`, with `reason`; `last_outage` in words), `client` (`type`, `client_id`, `client_hash`),
+/// `asked`, `answered`, `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`,
+/// `asked`, `reason`), `errors`, `at_next_start` (advice that the service has by now),
+/// `measured` (what the client did since its creation, as in its reports: records, bytes,
+/// requests, µs) and `saving` (`payload_bytes`, `wire_bytes`, their `wire_ratio`,
+/// `records_per_request`, `unacknowledged`, the only `topic`, and the `baseline` or
+/// `no_baseline_because`).
 #[unsafe(no_mangle)]
 pub extern "C" fn superstream_status(client: *const rd_kafka_s) -> *mut c_char {
     if client.is_null() {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/driver.rs"]
 mod driver;
 #[path = "support/fault_service.rs"]
@@ -10,65 +12,23 @@ mod fault_service;
 mod support;
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use authority::Authority;
 use driver::Driver;
-use fault_service::{FaultService, Stream, advise};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use fault_service::{FaultService, advise};
+use rcgen::{CertificateParams, date_time_ymd};
 use serde_json::{Value, json};
 use support::{Library, scratch, unique};
 
-/// An authority, and the file that makes it part of the system's trust store.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        let file = unique(scratch(), "authority.pem");
-        fs::write(&file, certificate.pem()).unwrap();
-        Self {
-            issuer: Issuer::new(params, key),
-            file,
-        }
-    }
-
-    fn environment(&self) -> (&'static str, &str) {
-        ("SSL_CERT_FILE", self.file.to_str().unwrap())
-    }
-
-    /// A service whose certificate this authority has signed.
-    fn service(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> FaultService {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let config = Arc::new(config);
-        let wrap = move |stream: TcpStream| -> Option<Box<dyn Stream>> {
-            let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
-            Some(Box::new(StreamOwned::new(connection, stream)))
-        };
-        FaultService::start_within(wrap, |request, stream| {
-            advise(request, stream, &json!({"linger.ms": 50}))
-        })
-    }
+/// A service whose certificate an authority has signed.
+fn serve(
+    authority: &Authority,
+    name: &str,
+    change: impl Fn(&mut CertificateParams),
+) -> FaultService {
+    FaultService::start_within(authority.encrypt(name, change), |request, stream| {
+        advise(request, stream, &json!({"linger.ms": 50}))
+    })
 }
 
 /// The status of a client of this service, and its linger.
@@ -103,7 +63,7 @@ fn not_trusted(service: &FaultService, host: &str, environment: &[(&str, &str)])
 fn a_good_certificate() {
     let authority = Authority::new();
     for name in ["localhost", "127.0.0.1"] {
-        let service = authority.service(name, |_| ());
+        let service = serve(&authority, name, |_| ());
         let (status, linger) = client_of(&service, name, &[authority.environment()]);
         assert_eq!(linger, "50", "{status:#}");
         assert!(service.received().contains("Bearer the-token"));
@@ -113,7 +73,7 @@ fn a_good_certificate() {
 #[test]
 fn an_expired_certificate() {
     let authority = Authority::new();
-    let service = authority.service("localhost", |params| {
+    let service = serve(&authority, "localhost", |params| {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
     });
@@ -123,7 +83,7 @@ fn an_expired_certificate() {
 #[test]
 fn a_certificate_of_tomorrow() {
     let authority = Authority::new();
-    let service = authority.service("localhost", |params| {
+    let service = serve(&authority, "localhost", |params| {
         params.not_before = date_time_ymd(2500, 1, 1);
         params.not_after = date_time_ymd(2600, 1, 1);
     });
@@ -132,7 +92,7 @@ fn a_certificate_of_tomorrow() {
 
 #[test]
 fn an_authority_that_nobody_knows() {
-    let service = Authority::new().service("localhost", |_| ());
+    let service = serve(&Authority::new(), "localhost", |_| ());
     not_trusted(&service, "localhost", &[]);
     not_trusted(&service, "localhost", &[Authority::new().environment()]);
 }
@@ -140,7 +100,7 @@ fn an_authority_that_nobody_knows() {
 #[test]
 fn a_certificate_for_another_name() {
     let authority = Authority::new();
-    let service = authority.service("superstream.example", |_| ());
+    let service = serve(&authority, "superstream.example", |_| ());
     not_trusted(&service, "localhost", &[authority.environment()]);
     not_trusted(&service, "127.0.0.1", &[authority.environment()]);
 }
@@ -148,7 +108,7 @@ fn a_certificate_for_another_name() {
 #[test]
 fn a_trust_store_without_anything_in_it() {
     let authority = Authority::new();
-    let service = authority.service("localhost", |_| ());
+    let service = serve(&authority, "localhost", |_| ());
     let empty = unique(scratch(), "empty.pem");
     fs::write(&empty, "").unwrap();
     for file in [empty.to_str().unwrap(), "/no/such/file", "/dev/null"] {

@@ -11,6 +11,8 @@
 mod driver;
 #[path = "support/fault_service.rs"]
 mod fault_service;
+#[path = "support/faulty.rs"]
+mod faulty;
 mod support;
 
 use std::io;
@@ -18,7 +20,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use driver::Driver;
-use fault_service::{FaultService, Request, Stream, Then, advise, raw, reply, silence};
+use fault_service::{FaultService, Request, Stream, Then, advise, raw, reply};
+use faulty::Fault;
 use serde_json::{Value, json};
 use support::Library;
 
@@ -76,6 +79,20 @@ fn always(
     FaultService::start(script)
 }
 
+/// As [`down`], for each of these answers.
+#[track_caller]
+fn down_by(faults: impl IntoIterator<Item = Fault>) {
+    for fault in faults {
+        let why = fault.why;
+        eprintln!("{}", fault.name);
+        let service = always(move |request, stream| fault.answer(request, stream));
+        down(&service.url(), &[], why);
+        for request in service.requests() {
+            assert!(request.registers(), "{request:?}");
+        }
+    }
+}
+
 /// A registration that is answered with this body; the status of the client.
 #[track_caller]
 fn answered_with(body: String) -> Value {
@@ -101,7 +118,8 @@ fn nobody_listens() {
 
 #[test]
 fn silence_costs_one_timeout_and_the_second_client_does_not_wait() {
-    let service = always(|_, _| silence());
+    let fault = faulty::silent();
+    let service = always(move |request, stream| fault.answer(request, stream));
     let mut driver = Driver::start(
         Library::DropIn,
         &[
@@ -136,69 +154,37 @@ fn a_listener_that_never_accepts() {
     down(&host, &[], "no answer within");
 }
 
-/// The next byte goes out when the peer has been silent for a moment, and never the last one.
 #[test]
 fn one_byte_at_a_time() {
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{\"client_hash\":\"";
-    let wrap = |stream: std::net::TcpStream| -> Option<Box<dyn Stream>> {
-        stream.set_nodelay(true).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_millis(20)))
-            .ok()?;
-        Some(Box::new(stream))
-    };
-    let service = FaultService::start_within(wrap, move |_, stream| {
-        for byte in answer.iter().chain(std::iter::repeat(&b'x')) {
-            stream.write_all(&[*byte])?;
-            let mut nothing = [0; 1];
-            match stream.read(&mut nothing) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => break,
-            }
-        }
-        Ok(Then::Close)
-    });
-    down(&service.url(), &[], "no answer within");
+    down_by([faulty::slow()]);
 }
 
 #[test]
 fn an_error_of_the_service() {
-    let service = always(|_, stream| reply(stream, "500 Internal Server Error", "oops"));
-    down(&service.url(), &[], "500");
-}
-
-#[test]
-fn a_service_that_is_overloaded() {
-    let service =
-        always(|_, stream| reply(stream, "429 Too Many Requests", "{\"error\":\"slow\"}"));
-    down(&service.url(), &[], "slow");
+    down_by(faulty::errors());
 }
 
 #[test]
 fn a_service_that_refuses_the_client() {
-    let service =
-        always(|_, stream| reply(stream, "403 Forbidden", "{\"error\":\"no such token\"}"));
-    let status = unharmed(&service.url(), &[]);
-    assert_eq!(status["service"]["state"], "up");
-    let note = status["note"].as_str().unwrap();
-    assert!(note.contains("no such token"), "{note}");
+    for fault in faulty::refusals() {
+        let why = fault.why;
+        let service = always(move |request, stream| fault.answer(request, stream));
+        let status = unharmed(&service.url(), &[]);
+        assert_eq!(status["service"]["state"], "up");
+        let note = status["note"].as_str().unwrap();
+        assert!(note.contains(why), "{note}");
+    }
 }
 
 #[test]
 fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let location = format!("http://{}/v1/clients", other.local_addr().unwrap());
-    for status in [
-        "301 Moved Permanently",
-        "302 Found",
-        "307 Temporary Redirect",
-        "308 Permanent Redirect",
-    ] {
-        let answer =
-            format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        let service = always(move |_, stream| raw(stream, answer.as_bytes()));
+    for fault in faulty::redirects(&location) {
+        let why = fault.why;
+        let service = always(move |request, stream| fault.answer(request, stream));
         let token = [("SUPERSTREAM_TOKEN", "the-token")];
-        down(&service.url(), &token, "redirects are not followed");
+        down(&service.url(), &token, why);
         assert!(service.received().contains("Bearer the-token"));
     }
     other.set_nonblocking(true).unwrap();
@@ -208,76 +194,12 @@ fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
 
 #[test]
 fn a_redirect_loop_is_not_entered() {
-    let service = always(|request, stream| {
-        let further = format!("{}/again", request.path);
-        let head =
-            format!("HTTP/1.1 302 Found\r\nLocation: {further}\r\nContent-Length: 0\r\n\r\n");
-        raw(stream, head.as_bytes())
-    });
-    down(&service.url(), &[], "redirects are not followed");
-    for request in service.requests() {
-        assert!(request.registers(), "{request:?}");
-    }
-}
-
-/// The answer is as long as it says, or would be: nobody reads it to its end.
-#[test]
-fn a_body_of_a_gigabyte() {
-    let service = always(|_, stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")?;
-        pour(stream, &[b' '; 64 * 1024], 16 * 1024)
-    });
-    down(&service.url(), &[], "");
+    down_by([faulty::looping()]);
 }
 
 #[test]
-fn a_body_without_an_end() {
-    let service = always(|_, stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        let mut chunk = b"10000\r\n".to_vec();
-        chunk.resize(chunk.len() + 0x10000, b' ');
-        chunk.extend_from_slice(b"\r\n");
-        pour(stream, &chunk, usize::MAX)
-    });
-    down(&service.url(), &[], "");
-}
-
-#[test]
-fn a_head_without_an_end() {
-    for start in [
-        "HTTP/1.1 200 OK\r\nX: ",
-        "HTTP/1.1 200 ",
-        "HTTP/1.1 200 OK\r\n",
-    ] {
-        let service = always(move |_, stream| {
-            stream.write_all(start.as_bytes())?;
-            let many = b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(1000);
-            let piece: &[u8] = match start.ends_with('\n') {
-                true => &many,
-                false => &[b'a'; 64 * 1024],
-            };
-            pour(stream, piece, usize::MAX)
-        });
-        down(&service.url(), &[], "");
-    }
-}
-
-/// A megabyte of zeros, compressed a thousandfold and more: it is not asked for, and what would
-/// come of it is bounded.
-#[test]
-fn a_body_that_says_it_is_compressed() {
-    let service = always(|_, stream| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n";
-        raw(stream, &[head.as_bytes(), &[0x1f, 0x8b, 8, 0]].concat())
-    });
-    down(&service.url(), &[], "");
-}
-
-/// Answers that only announce the real one.
-#[test]
-fn an_answer_that_is_always_about_to_come() {
-    let service = always(|_, stream| pour(stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX));
-    down(&service.url(), &[], "");
+fn an_answer_without_an_end() {
+    down_by(faulty::endless());
 }
 
 /// As much advice as fits: each key is refused, and what is kept of it is bounded.
@@ -292,42 +214,19 @@ fn advice_of_a_thousand_keys() {
     assert_eq!(status["refusals"].as_array().unwrap().len(), 65);
 }
 
-fn pour(stream: &mut dyn Stream, piece: &[u8], times: usize) -> io::Result<Then> {
-    for _ in 0..times {
-        stream.write_all(piece)?;
-    }
-    Ok(Then::Close)
-}
-
 #[test]
 fn an_answer_that_is_not_json() {
-    not_understood("<html>sign in to this network</html>");
-    not_understood("{\"client_hash\":\"a\",\"start\":true");
-    not_understood("");
-    not_understood("\u{0}\u{1}");
+    down_by(faulty::not_json());
 }
 
 #[test]
 fn json_that_is_too_deep() {
-    // As deep as what is read of an answer allows.
-    let deep = "[".repeat(15_000) + &"]".repeat(15_000);
-    not_understood(&deep);
-    for key in ["optimized_configuration", "client_hash", "unknown"] {
-        not_understood(&format!(
-            "{{\"client_hash\":\"a\",\"start\":true,\"{key}\":{deep}}}"
-        ));
-    }
-    let deeper = "[".repeat(100_000);
-    let service = always(move |_, stream| reply(stream, "200 OK", &deeper));
-    down(&service.url(), &[], "");
+    down_by(faulty::too_deep());
 }
 
 #[test]
 fn json_of_wrong_types() {
     for body in [
-        json!(5),
-        json!([]),
-        json!(null),
         json!({}),
         json!({"client_hash": [], "start": true}),
         json!({"client_hash": 5, "start": true}),
@@ -384,31 +283,12 @@ fn a_client_hash_that_leads_elsewhere() {
 
 #[test]
 fn it_dies_half_way() {
-    let body = r#"{"client_hash":"a","start":true}"#;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    let whole = format!("{head}{body}");
-    for length in [0, 1, 12, head.len() - 1, head.len(), head.len() + 15] {
-        let part = whole.as_bytes()[..length].to_vec();
-        let service = always(move |_, stream| raw(stream, &part));
-        down(&service.url(), &[], "");
-    }
+    down_by(faulty::broken_off());
 }
 
 #[test]
 fn something_that_is_not_http() {
-    for answer in [
-        "<html>HTTP/0.9 knows no head</html>",
-        "lolwut\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.2\r\n",
-        "HTTP/1.1 99999 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n",
-        "\u{0}\u{0}\u{0}\u{0}",
-    ] {
-        let service = always(move |_, stream| raw(stream, answer.as_bytes()));
-        down(&service.url(), &[], "");
-    }
+    down_by(faulty::not_http());
 }
 
 #[test]

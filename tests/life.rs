@@ -60,6 +60,9 @@ fn a_producer_from_its_registration_to_its_end() {
         .json();
     assert_eq!(asked["type"], "producer");
     assert_eq!(asked["language"], "c");
+    assert_eq!(asked["client_software_name"], "librdkafka");
+    assert_eq!(asked["client_software_version"], asked["engine_version"]);
+    assert!(asked["engine_file"].as_str().unwrap().contains("rdkafka"));
     assert_eq!(asked["reduction_enabled"], false);
     assert_eq!(asked["pid"].to_string(), driver.say("pid"));
     assert_eq!(asked["config"]["client.id"], "orders");

@@ -12,24 +12,25 @@
 
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "support/python.rs"]
+mod python;
 #[path = "support/service.rs"]
 mod service;
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use kafka::{Kafka, topic};
+use python::{TODAY, python};
 use serde_json::{Value, json};
 use service::Service;
 use support::{assert_success, preload, root, run, scratch, tool, unique};
 
-/// The newest wheel, and older ones: 2.12.1 has the engine that ours embeds, 1.9.2 is built against
-/// the system's.
-const TODAY: &str = "2.16.1";
+/// Older wheels: 2.12.1 has the engine that ours embeds, 1.9.2 is built against the system's.
 const OLDER: &[&str] = &["2.12.1", "1.9.2"];
 
 const RULES: &str = r#"
@@ -54,12 +55,6 @@ const ADVICE: &[(&str, &str, &str, &str)] = &[
 
 fn is_proof() -> bool {
     std::env::var_os("SUPERSTREAM_PROOF").is_some_and(|value| value == "1")
-}
-
-/// A Python with this version of the client.
-fn python(version: &str) -> PathBuf {
-    let line = run(tool(root().join("tests/python/venv")).arg(version));
-    PathBuf::from(line.trim_end())
 }
 
 /// The three ways in which a program runs.

@@ -77,11 +77,18 @@ struct Program {
     reached: Reached,
     /// How many processes create a producer and a consumer each.
     processes: usize,
+    /// What its clients say it is written in.
+    language: &'static str,
 }
 
 impl Program {
-    fn new(reached: Reached, command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+    fn new(
+        reached: Reached,
+        language: &'static str,
+        command: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
         Self {
+            language,
             command: command.into_iter().map(Into::into).collect(),
             reached,
             processes: 1,
@@ -136,7 +143,7 @@ impl Program {
             assert_eq!(work(&served), work(&stock), "{preload:?}");
             assert_eq!(is_advised(&served), reached, "{preload:?}: {served}");
             let processes = if reached { self.processes } else { 0 };
-            service.assert_knows(processes, &stock["engine"]);
+            service.assert_knows(processes, &stock["engine"], self.language);
         }
     }
 }
@@ -206,8 +213,9 @@ impl Service {
         serde_json::from_str(body).unwrap()
     }
 
-    /// A producer and a consumer of each process, with the program's own engine, and no more.
-    fn assert_knows(&self, processes: usize, engine: &Value) {
+    /// A producer and a consumer of each process, with the program's own engine and language, and
+    /// no more.
+    fn assert_knows(&self, processes: usize, engine: &Value, language: &str) {
         let list = self.get("/v1/clients");
         let clients: Vec<Value> = list["clients"]
             .as_array()
@@ -229,6 +237,7 @@ impl Service {
         assert_eq!(clients.len(), 2 * processes, "{clients:#?}");
         for client in &clients {
             assert_eq!(&client["engine_version"], engine, "{client:#}");
+            assert_eq!(client["language"], language, "{client:#}");
         }
     }
 }
@@ -261,25 +270,25 @@ fn is_proof() -> bool {
 #[test]
 fn cpp() {
     let program = build("cpp").join("reach");
-    Program::new(Reached::ByPreload, [program]).prove();
+    Program::new(Reached::ByPreload, "c++", [program]).prove();
 }
 
 #[test]
 fn rust_linked_dynamically() {
     let program = build("rust").join("release/reach");
-    Program::new(Reached::ByPreload, [program]).prove();
+    Program::new(Reached::ByPreload, "c", [program]).prove();
 }
 
 #[test]
 fn luajit() {
     let script = source("luajit/reach.lua");
-    Program::new(Reached::ByHooks, [Path::new("luajit"), &script]).prove();
+    Program::new(Reached::ByHooks, "lua", [Path::new("luajit"), &script]).prove();
 }
 
 #[test]
 fn ruby() {
     let script = source("ruby/reach.rb");
-    Program::new(Reached::ByHooks, [Path::new("ruby"), &script]).prove();
+    Program::new(Reached::ByHooks, "ruby", [Path::new("ruby"), &script]).prove();
 }
 
 /// Here PHP's own FFI calls the engine. PHP opens that with `RTLD_DEEPBIND` too, so it takes
@@ -287,7 +296,7 @@ fn ruby() {
 #[test]
 fn php_through_ffi() {
     let script = source("php/reach.php");
-    Program::new(Reached::Never, [Path::new("php"), &script]).prove();
+    Program::new(Reached::Never, "php", [Path::new("php"), &script]).prove();
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn php_extension() {
         Path::new(&extension),
         &script,
     ];
-    Program::new(Reached::ByHooks, command).prove();
+    Program::new(Reached::ByHooks, "php", command).prove();
 }
 
 #[test]
@@ -309,7 +318,7 @@ fn java_through_jna() {
         return;
     }
     let path = format!("/usr/share/java/jna.jar:{}", build("jna").display());
-    Program::new(Reached::ByHooks, ["java", "-cp", &path, "Reach"]).prove();
+    Program::new(Reached::ByHooks, "java", ["java", "-cp", &path, "Reach"]).prove();
 }
 
 #[test]
@@ -318,7 +327,7 @@ fn go_linked_dynamically() {
         return;
     }
     let program = build("go-dynamic").join("reach");
-    Program::new(Reached::ByPreload, [program]).prove();
+    Program::new(Reached::ByPreload, "go", [program]).prove();
 }
 
 #[test]
@@ -327,7 +336,7 @@ fn go() {
         return;
     }
     let program = build("go-static").join("reach");
-    Program::new(Reached::Never, [program]).prove();
+    Program::new(Reached::Never, "go", [program]).prove();
 }
 
 fn node(name: &str) {
@@ -335,7 +344,7 @@ fn node(name: &str) {
         return;
     }
     let script = build(name).join("reach.js");
-    let mut program = Program::new(Reached::ByPreload, [Path::new("node"), &script]);
+    let mut program = Program::new(Reached::ByPreload, "node", [Path::new("node"), &script]);
     program.processes = 3;
     program.prove();
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use driver::Driver;
+use driver::{Driver, PROMPTLY};
 use fault_service::{FaultService, Gate, Request, Then, advise, silence};
 use serde_json::{Value, json};
 use support::{Library, other_engine, preload, root, run, with_library};
@@ -37,6 +37,10 @@ fn start(service: &FaultService) -> Driver {
 
 fn client_id(request: &Request) -> Value {
     request.json()["config"]["client.id"].clone()
+}
+
+fn is_error(request: &Request) -> bool {
+    request.method == "POST" && request.path.ends_with("/errors")
 }
 
 #[test]
@@ -81,6 +85,14 @@ fn the_service_comes_back() {
         again.json()["registration_id"]
     );
     assert_eq!(driver.status(0)["client"]["client_hash"], "client-2");
+
+    // Afterwards the service is told what it missed, once, and the status shows it.
+    let told = service.wait_for("what went wrong", is_error).json();
+    let outage = told["error"].as_str().unwrap();
+    assert!(outage.contains("was not reached for"), "{outage}");
+    assert_eq!(driver.status(0)["service"]["last_outage"], outage);
+    let requests = service.requests();
+    assert_eq!(requests.iter().filter(|one| is_error(one)).count(), 1);
     driver.end_quietly();
 }
 
@@ -139,9 +151,6 @@ fn many_clients_while_the_service_is_away() {
     driver.expect("churn 300 5", "300 of 300");
     driver.end_quietly();
 }
-
-/// Far below the 10 s after which the library itself would give up on the service.
-const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// The process ends with a request under way: nothing waits for the answer.
 #[test]

@@ -1,7 +1,9 @@
 /* Creates producers with two libraries, round by round, and exchanges the same messages with a
  * service by itself. Each round prints how many nanoseconds each took: the creation with the
- * first library, the creation with the second, the exchange. The last line is what the first
- * library says of its last producer, or {}.
+ * first library, the creation with the second, the exchange, and the end of the first and the second
+ * producer. The last line is what the first library says of its last producer, or {}.
+ *
+ * Each producer is given so many records before its end; there is no broker that would take them.
  *
  * The bytes of the request are read from stdin. Without a port there is no exchange.
  */
@@ -27,6 +29,7 @@ struct library {
         rd_kafka_conf_t *(*conf_new)(void);
         rd_kafka_conf_res_t (*conf_set)(rd_kafka_conf_t *, const char *, const char *, char *,
                                         size_t);
+        rd_kafka_resp_err_t (*producev)(rd_kafka_t *, ...);
         rd_kafka_t *(*new)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t);
         void (*destroy)(rd_kafka_t *);
         char *(*status)(const rd_kafka_t *); /* NULL where there is none. */
@@ -68,26 +71,32 @@ static struct library open_library(const char *path) {
         }
         *(void **)&library.conf_new = function(handle, "rd_kafka_conf_new", 1);
         *(void **)&library.conf_set = function(handle, "rd_kafka_conf_set", 1);
+        *(void **)&library.producev = function(handle, "rd_kafka_producev", 1);
         *(void **)&library.new = function(handle, "rd_kafka_new", 1);
         *(void **)&library.destroy = function(handle, "rd_kafka_destroy", 1);
         *(void **)&library.status = function(handle, "superstream_status", 0);
         return library;
 }
 
-/* One producer with `library`, created and destroyed; what its creation took. With `print` its
- * status is printed meanwhile. */
-static int64_t create(const struct library *library, int print) {
+/* What a producer took. */
+struct took {
+        int64_t creation, end;
+};
+
+/* One producer with `library`, created and destroyed. With `print` its status is printed
+ * meanwhile. */
+static struct took create(const struct library *library, int records, int print) {
         rd_kafka_conf_t *conf = library->conf_new();
+        struct took took;
         char errstr[512];
         char *status;
         rd_kafka_t *rk;
-        int64_t took;
 
         library->conf_set(conf, "bootstrap.servers", "127.0.0.1:1", errstr, sizeof(errstr));
         library->conf_set(conf, "log_level", "0", errstr, sizeof(errstr));
-        took = now();
+        took.creation = now();
         rk = library->new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
-        took = now() - took;
+        took.creation = now() - took.creation;
         if (!rk) {
                 fprintf(stderr, "create: %s\n", errstr);
                 exit(1);
@@ -96,7 +105,16 @@ static int64_t create(const struct library *library, int print) {
                 status = library->status ? library->status(rk) : NULL;
                 puts(status ? status : "{}");
         }
+        while (records-- > 0)
+                if (library->producev(rk, RD_KAFKA_V_TOPIC("orders"),
+                                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                      RD_KAFKA_V_VALUE("value", 5), RD_KAFKA_V_END)) {
+                        fprintf(stderr, "create: a record is refused\n");
+                        exit(1);
+                }
+        took.end = now();
         library->destroy(rk);
+        took.end = now() - took.end;
         return took;
 }
 
@@ -153,35 +171,38 @@ static int64_t exchange(int port) {
 
 int main(int argc, char **argv) {
         struct library first, second;
-        int64_t with, without, bare;
-        int rounds, pause_us, port, round;
+        struct took with, without;
+        int rounds, pause_us, records, port, round;
+        int64_t bare;
 
-        if (argc != 5 && argc != 6) {
-                fprintf(stderr, "usage: create LIBRARY LIBRARY ROUNDS PAUSE_US [PORT]\n");
+        if (argc != 6 && argc != 7) {
+                fprintf(stderr, "usage: create LIBRARY LIBRARY ROUNDS PAUSE_US RECORDS [PORT]\n");
                 return 2;
         }
         first = open_library(argv[1]);
         second = open_library(argv[2]);
         rounds = atoi(argv[3]);
         pause_us = atoi(argv[4]);
-        port = argc == 6 ? atoi(argv[5]) : 0;
+        records = atoi(argv[5]);
+        port = argc == 7 ? atoi(argv[6]) : 0;
         request_size = fread(request, 1, sizeof(request), stdin);
 
         for (round = 0; round < rounds; round++) {
                 /* Each takes its turn to go first: the later one may find warmer caches. */
                 if (round % 2) {
-                        without = create(&second, 0);
-                        with = create(&first, 0);
+                        without = create(&second, records, 0);
+                        with = create(&first, records, 0);
                 } else {
-                        with = create(&first, 0);
-                        without = create(&second, 0);
+                        with = create(&first, records, 0);
+                        without = create(&second, records, 0);
                 }
                 /* What the library tells the service afterwards is not part of a creation, and
                  * must not be in the way of the next one. */
                 usleep(pause_us);
                 bare = port ? exchange(port) : 0;
-                printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", with, without, bare);
+                printf("%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n",
+                       with.creation, without.creation, bare, with.end, without.end);
         }
-        create(&first, 1);
+        create(&first, records, 1);
         return 0;
 }

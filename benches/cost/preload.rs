@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::COUNTS;
 use crate::copies::Copies;
+use crate::figure::Figure;
+use crate::records::callgrind;
 use crate::statistics::{lower_quartile, median, numbers, percent_over, rounded};
 use crate::support::{compile, engine, preload, run, tool, unique, with_library_in};
-use crate::{COUNTS, Figure, callgrind};
 
 const CREATIONS_AT_ONCE: &str = "10";
 const CREATION_ROUNDS: usize = 30;

@@ -16,9 +16,18 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-pub fn lower_quartile(mut values: Vec<f64>) -> f64 {
+pub fn lower_quartile(values: Vec<f64>) -> f64 {
+    lowest(values, 4)
+}
+
+pub fn lower_decile(values: Vec<f64>) -> f64 {
+    lowest(values, 10)
+}
+
+/// The highest value of the lowest part.
+fn lowest(mut values: Vec<f64>, part: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 4]
+    values[values.len() / part]
 }
 
 pub fn percent_over(value: f64, base: f64) -> f64 {

@@ -2,7 +2,8 @@
  *
  * By default the records are JSON orders of about 260 bytes, the same in each run; with -f they
  * are the lines of a file. Stdout depends on nothing but the options and the outcome, except
- * for the line of statistics that -s asks for.
+ * for the line of statistics that -s asks for. With -w the process goes on after its producer is
+ * destroyed, until standard input ends, as one does that has other work.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -157,7 +158,7 @@ static void print_statistics(const char *json) {
 
 static void usage(void) {
         fprintf(stderr, "usage: producer -b BROKERS -t TOPIC [-n COUNT] [-r RECORDS_PER_SECOND]\n"
-                        "                [-f FILE] [-s] [-X KEY=VALUE]...\n");
+                        "                [-f FILE] [-s] [-w] [-X KEY=VALUE]...\n");
         exit(2);
 }
 
@@ -175,6 +176,7 @@ int main(int argc, char **argv) {
         unsigned long long bytes  = 0;
         int counted               = 0;
         int statistics            = 0;
+        int goes_on               = 0;
         double rate               = 0;
         struct counters counters  = {0};
         struct timespec start;
@@ -185,7 +187,7 @@ int main(int argc, char **argv) {
         rd_kafka_t *rk;
         int option;
 
-        while ((option = getopt(argc, argv, "b:t:n:r:f:sX:")) != -1) {
+        while ((option = getopt(argc, argv, "b:t:n:r:f:swX:")) != -1) {
                 char *value;
                 switch (option) {
                 case 'b': set(conf, "bootstrap.servers", optarg); break;
@@ -194,6 +196,7 @@ int main(int argc, char **argv) {
                 case 'r': rate = strtod(optarg, NULL); break;
                 case 'f': path = optarg; break;
                 case 's': statistics = 1; break;
+                case 'w': goes_on = 1; break;
                 case 'X':
                         if (!(value = strchr(optarg, '=')))
                                 usage();
@@ -260,5 +263,10 @@ int main(int argc, char **argv) {
         free(line);
         if (file)
                 fclose(file);
+        if (goes_on) {
+                fclose(stdout); /* Whoever reads it need not wait. */
+                while (getchar() != EOF)
+                        ;
+        }
         return counters.delivered == produced ? 0 : 1;
 }

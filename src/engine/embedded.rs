@@ -19,7 +19,8 @@ use once_cell::race::OnceBox;
 
 use super::Engine;
 use super::ffi::{
-    ClientType, ConfResult, New, OnDestroy, OnNew, ResponseError, rd_kafka_conf_s, rd_kafka_s,
+    ClientType, ConfResult, Message, New, OnDestroy, OnMessage, OnNew, OnRequestSent,
+    OnResponseReceived, OnThread, ResponseError, rd_kafka_conf_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
 
@@ -89,9 +90,53 @@ unsafe extern "C" {
     fn rd_kafka_interceptor_add_on_destroy(
         handle: *mut rd_kafka_s,
         name: *const c_char,
-        on_destroy: Option<OnDestroy>,
+        on_destroy: OnDestroy,
         opaque: *mut c_void,
     ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_send(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_send: OnMessage,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_acknowledgement(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_acknowledgement: OnMessage,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_consume(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_consume: OnMessage,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_request_sent(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_request_sent: OnRequestSent,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_response_received(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_response_received: OnResponseReceived,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_thread_start(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_thread_start: OnThread,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_interceptor_add_on_thread_exit(
+        handle: *mut rd_kafka_s,
+        name: *const c_char,
+        on_thread_exit: OnThread,
+        opaque: *mut c_void,
+    ) -> ResponseError;
+    fn rd_kafka_topic_name(topic: *const rd_kafka_topic_s) -> *const c_char;
+    fn rd_kafka_message_latency(message: *const Message) -> i64;
 }
 
 /// Its `rd_kafka_new()`.
@@ -114,6 +159,15 @@ pub static EMBEDDED: Engine = Engine {
     topic_conf_set: rd_kafka_topic_conf_set,
     add_on_new: rd_kafka_conf_interceptor_add_on_new,
     add_on_destroy: rd_kafka_interceptor_add_on_destroy,
+    add_on_send: rd_kafka_interceptor_add_on_send,
+    add_on_acknowledgement: rd_kafka_interceptor_add_on_acknowledgement,
+    add_on_consume: rd_kafka_interceptor_add_on_consume,
+    add_on_request_sent: rd_kafka_interceptor_add_on_request_sent,
+    add_on_response_received: Some(rd_kafka_interceptor_add_on_response_received),
+    add_on_thread_start: Some(rd_kafka_interceptor_add_on_thread_start),
+    add_on_thread_exit: Some(rd_kafka_interceptor_add_on_thread_exit),
+    topic_name: rd_kafka_topic_name,
+    message_latency: Some(rd_kafka_message_latency),
     conf_size: Some(superstream_engine_conf_size),
     conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,

@@ -83,3 +83,81 @@ pub type ShareConsumerNew = unsafe extern "C-unwind" fn(
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> *mut rd_kafka_share_s;
+
+/// `rd_kafka_message_t`: its public fields, which have stood like this since 0.9.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // As librdkafka documents them.
+pub struct Message {
+    pub err: ResponseError,
+    pub rkt: *mut rd_kafka_topic_s,
+    pub partition: i32,
+    pub payload: *mut c_void,
+    pub len: usize,
+    pub key: *mut c_void,
+    pub key_len: usize,
+    pub offset: i64,
+    pub private: *mut c_void,
+}
+
+/// `rd_kafka_interceptor_f_on_send_t`, `…on_acknowledgement_t` and `…on_consume_t`.
+pub type OnMessage = unsafe extern "C" fn(
+    handle: *mut rd_kafka_s,
+    message: *mut Message,
+    opaque: *mut c_void,
+) -> ResponseError;
+
+/// `rd_kafka_interceptor_f_on_request_sent_t`.
+pub type OnRequestSent = unsafe extern "C" fn(
+    handle: *mut rd_kafka_s,
+    socket: c_int,
+    broker_name: *const c_char,
+    broker_id: i32,
+    api_key: i16,
+    api_version: i16,
+    correlation_id: i32,
+    size: usize,
+    opaque: *mut c_void,
+) -> ResponseError;
+
+/// `rd_kafka_interceptor_f_on_response_received_t`. The round trip is in µs, or -1.
+pub type OnResponseReceived = unsafe extern "C" fn(
+    handle: *mut rd_kafka_s,
+    socket: c_int,
+    broker_name: *const c_char,
+    broker_id: i32,
+    api_key: i16,
+    api_version: i16,
+    correlation_id: i32,
+    size: usize,
+    round_trip: i64,
+    err: ResponseError,
+    opaque: *mut c_void,
+) -> ResponseError;
+
+/// `rd_kafka_interceptor_f_on_thread_start_t` and `…on_thread_exit_t`.
+pub type OnThread = unsafe extern "C" fn(
+    handle: *mut rd_kafka_s,
+    kind: c_int,
+    name: *const c_char,
+    opaque: *mut c_void,
+) -> ResponseError;
+
+/// `rd_kafka_interceptor_add_on_…()` for one kind of hook.
+pub type AddHook<F> = unsafe extern "C" fn(
+    handle: *mut rd_kafka_s,
+    name: *const c_char,
+    hook: F,
+    opaque: *mut c_void,
+) -> ResponseError;
+
+/// `RD_KAFKA_RESP_ERR__DESTROY`.
+pub const DESTROYED: ResponseError = -197;
+/// `RD_KAFKA_RESP_ERR__PURGE_QUEUE`.
+pub const PURGED_IN_QUEUE: ResponseError = -152;
+/// `RD_KAFKA_RESP_ERR__PURGE_INFLIGHT`.
+pub const PURGED_IN_FLIGHT: ResponseError = -151;
+/// The API key of produce requests.
+pub const PRODUCE: i16 = 0;
+/// The API key of fetch requests.
+pub const FETCH: i16 = 1;

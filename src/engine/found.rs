@@ -285,6 +285,18 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             topic_conf_set: function(find(c"rd_kafka_topic_conf_set")?),
             add_on_new: function(find(c"rd_kafka_conf_interceptor_add_on_new")?),
             add_on_destroy: function(find(c"rd_kafka_interceptor_add_on_destroy")?),
+            add_on_send: function(find(c"rd_kafka_interceptor_add_on_send")?),
+            add_on_acknowledgement: function(find(c"rd_kafka_interceptor_add_on_acknowledgement")?),
+            add_on_consume: function(find(c"rd_kafka_interceptor_add_on_consume")?),
+            add_on_request_sent: function(find(c"rd_kafka_interceptor_add_on_request_sent")?),
+            add_on_response_received: own(c"rd_kafka_interceptor_add_on_response_received")
+                .map(|found| function(found)),
+            add_on_thread_start: own(c"rd_kafka_interceptor_add_on_thread_start")
+                .map(|found| function(found)),
+            add_on_thread_exit: own(c"rd_kafka_interceptor_add_on_thread_exit")
+                .map(|found| function(found)),
+            topic_name: function(find(c"rd_kafka_topic_name")?),
+            message_latency: own(c"rd_kafka_message_latency").map(|found| function(found)),
             conf_size: None,
             conf_finalize: None,
             frees_interceptors: false,

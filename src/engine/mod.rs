@@ -21,8 +21,9 @@ use std::fmt;
 use once_cell::race::OnceBox;
 
 use ffi::{
-    ClientType, ConfResult, OnDestroy, OnNew, ResponseError, TopicNew, rd_kafka_conf_s, rd_kafka_s,
-    rd_kafka_topic_conf_s,
+    AddHook, ClientType, ConfResult, Message, OnDestroy, OnMessage, OnNew, OnRequestSent,
+    OnResponseReceived, OnThread, ResponseError, TopicNew, rd_kafka_conf_s, rd_kafka_topic_conf_s,
+    rd_kafka_topic_s,
 };
 
 #[cfg(feature = "embedded-engine")]
@@ -76,12 +77,19 @@ pub struct Engine {
         Option<OnNew>,
         *mut c_void,
     ) -> ResponseError,
-    pub add_on_destroy: unsafe extern "C" fn(
-        *mut rd_kafka_s,
-        *const c_char,
-        Option<OnDestroy>,
-        *mut c_void,
-    ) -> ResponseError,
+    pub add_on_destroy: AddHook<OnDestroy>,
+    pub add_on_send: AddHook<OnMessage>,
+    pub add_on_acknowledgement: AddHook<OnMessage>,
+    pub add_on_consume: AddHook<OnMessage>,
+    pub add_on_request_sent: AddHook<OnRequestSent>,
+    /// Since 1.6.
+    pub add_on_response_received: Option<AddHook<OnResponseReceived>>,
+    /// Since 1.2, as the next.
+    pub add_on_thread_start: Option<AddHook<OnThread>>,
+    pub add_on_thread_exit: Option<AddHook<OnThread>>,
+    pub topic_name: unsafe extern "C" fn(*const rd_kafka_topic_s) -> *const c_char,
+    /// In µs, of a message that the engine hands out, or -1.
+    pub message_latency: Option<unsafe extern "C" fn(*const Message) -> i64>,
     /// Where the engine lets us: the size of a configuration, in bytes.
     pub conf_size: Option<unsafe extern "C" fn() -> usize>,
     /// Where the engine lets us: derives anew what it derives from a configuration.
@@ -92,7 +100,7 @@ pub struct Engine {
     /// Where it has its `on_new` interceptors, once that is known. Nobody ever waits for it: a child
     /// may be forked while it is found out.
     pub on_new_list: OnceBox<hook::List>,
-    /// The file that it lies in.
+    /// The file that it lies in; empty where it is this library's.
     pub file: String,
 }
 
@@ -106,12 +114,29 @@ impl fmt::Debug for Engine {
             formatter,
             "librdkafka {} in {}",
             self.version_text(),
-            self.file
+            self.file()
         )
     }
 }
 
 impl Engine {
+    /// The file that the engine lies in.
+    pub fn file(&self) -> String {
+        if !self.file.is_empty() {
+            return self.file.clone();
+        }
+        let address = self.version_str as *const c_void;
+        // SAFETY: plain data, filled in by the call below.
+        let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+        // SAFETY: asks about an address, and fills the struct where it answers other than 0.
+        if unsafe { libc::dladdr(address, &mut found) } == 0 || found.dli_fname.is_null() {
+            return String::new();
+        }
+        // SAFETY: a C string of the loader's, of this library, which is never unloaded.
+        let name = unsafe { CStr::from_ptr(found.dli_fname) };
+        name.to_string_lossy().into_owned()
+    }
+
     /// `rd_kafka_version_str()`.
     pub fn version_text(&self) -> String {
         // SAFETY: takes nothing and returns a static C string.

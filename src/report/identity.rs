@@ -1,6 +1,8 @@
 //! Who this process is: what a registration says beside the client itself.
 
 use std::ffi::CStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ptr;
 
 /// The host's name; empty where it has none that can be read.
 pub fn host_name() -> String {
@@ -15,46 +17,60 @@ pub fn host_name() -> String {
         .unwrap_or_default()
 }
 
-/// An address of this host that others may know it by: the first IPv4 address that is not a
-/// loopback one, or empty. The interfaces are asked, not a name server that may hang.
-pub fn host_address() -> String {
-    let mut first = std::ptr::null_mut::<libc::ifaddrs>();
+/// A host of containers has very many.
+const MAX_ADDRESSES: usize = 16;
+
+/// The addresses of this host that others may know it by, IPv4 first: neither loopback nor
+/// link-local ones. The interfaces are asked, not a name server that may hang.
+pub fn host_addresses() -> Vec<IpAddr> {
+    let mut first = ptr::null_mut::<libc::ifaddrs>();
     // SAFETY: getifaddrs fills the pointer on success.
     if unsafe { libc::getifaddrs(&mut first) } != 0 {
-        return String::new();
+        return Vec::new();
     }
-    let mut found = String::new();
+    let mut found = Vec::new();
     let mut next = first;
-    while found.is_empty() && !next.is_null() {
+    while !next.is_null() {
         // SAFETY: an entry of the list that getifaddrs made, freed only below.
         let entry = unsafe { &*next };
-        if let Some(address) = ipv4_of(entry)
-            && !address.is_loopback()
-            && !address.is_link_local()
-        {
-            found = address.to_string();
-        }
+        found.extend(address_of(entry).filter(is_known_to_others));
         next = entry.ifa_next;
     }
     // SAFETY: the list as getifaddrs made it.
     unsafe { libc::freeifaddrs(first) };
+    found.sort_by_key(IpAddr::is_ipv6);
+    found.truncate(MAX_ADDRESSES);
     found
 }
 
-fn ipv4_of(entry: &libc::ifaddrs) -> Option<std::net::Ipv4Addr> {
-    if entry.ifa_addr.is_null() {
+fn is_known_to_others(address: &IpAddr) -> bool {
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !address.is_loopback() && !is_link_local
+}
+
+fn address_of(entry: &libc::ifaddrs) -> Option<IpAddr> {
+    let address = entry.ifa_addr;
+    if address.is_null() {
         return None;
     }
-    // SAFETY: not null, and every socket address begins with its family.
-    let family = i32::from(unsafe { (*entry.ifa_addr).sa_family });
-    if family != libc::AF_INET {
-        return None;
+    // SAFETY: not null, and every socket address begins with its family, which tells the type. It
+    // may stand anywhere, so it is copied.
+    unsafe {
+        match i32::from((*address).sa_family) {
+            libc::AF_INET => {
+                let address = ptr::read_unaligned(address.cast::<libc::sockaddr_in>());
+                Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into())
+            }
+            libc::AF_INET6 => {
+                let address = ptr::read_unaligned(address.cast::<libc::sockaddr_in6>());
+                Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
+            }
+            _ => None,
+        }
     }
-    // SAFETY: of the family AF_INET, so a sockaddr_in. It may stand anywhere, so it is copied.
-    let address = unsafe { std::ptr::read_unaligned(entry.ifa_addr.cast::<libc::sockaddr_in>()) };
-    Some(std::net::Ipv4Addr::from(u32::from_be(
-        address.sin_addr.s_addr,
-    )))
 }
 
 /// A name that no other registration has: 128 random bits in hexadecimal. Where the system has

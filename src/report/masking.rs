@@ -154,9 +154,17 @@ pub fn mask_advice(advice: &Configuration) -> Configuration {
 
 fn shown<'v>(name: &str, value: &'v str) -> &'v str {
     const MAX_SHOWN_BYTES: usize = 4096;
-    let harmless =
-        value.is_empty() || (SHOWN.binary_search(&name).is_ok() && value.len() <= MAX_SHOWN_BYTES);
+    let is_shown = SHOWN.binary_search(&name).is_ok()
+        && value.len() <= MAX_SHOWN_BYTES
+        && !may_have_password(name, value);
+    let harmless = value.is_empty() || is_shown;
     if harmless { value } else { MASK }
+}
+
+/// An address may have a user and a password in front of its `@`, which librdkafka has no use for.
+fn may_have_password(name: &str, value: &str) -> bool {
+    let is_address = matches!(name, "bootstrap.servers" | "metadata.broker.list");
+    value.contains('@') && (is_address || value.contains("://"))
 }
 
 #[cfg(test)]
@@ -179,13 +187,19 @@ mod tests {
                 ("sasl.oauthbearer.client.secret", "s"),
                 ("a.property.of.tomorrow", "t"),
                 ("ssl.ca.location", ""),
+                ("client.id", "orders@shop"),
+                ("client.rack", "https://alice:hunter2@rack"),
+                ("bootstrap.servers", "kafka:9092,alice:hunter2@kafka:9093"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         let masked = mask(&properties);
         assert_eq!(masked["linger.ms"], "5");
         assert_eq!(masked["ssl.ca.location"], "");
+        assert_eq!(masked["client.id"], "orders@shop");
         for name in [
+            "bootstrap.servers",
+            "client.rack",
             "sasl.password",
             "sasl.username",
             "ssl.key.pem",

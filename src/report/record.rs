@@ -1,14 +1,17 @@
 //! One client as we know it, from its registration to its end.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use once_cell::sync::OnceCell;
 
 use superstream_protocol::{
-    Change, ClientConfigUpdate, ClientKind, Configuration, Mode, Refusal, RegisterClient,
-    Registered, StartClient,
+    Baseline, Change, ClientConfigUpdate, ClientKind, Configuration, Mode, Refusal, RegisterClient,
+    Registered, StartClient, measured::Measured,
 };
 
+use super::hooks::LATENCY_SAMPLED;
+use super::slots::{Pool, Slot};
 use crate::lock::lock;
 
 /// A client, shared by the thread that creates it and the one that speaks to the service.
@@ -22,7 +25,26 @@ pub struct Client {
     pub client_id: String,
     /// The service's answer, once it is there.
     answer: OnceCell<Result<Registered, String>>,
+    /// The name that the service gave this client last.
+    hash: Mutex<Option<String>>,
     outcome: Mutex<Outcome>,
+    counting: Mutex<Counting>,
+}
+
+/// Where the figures of a client are.
+#[derive(Debug, Default)]
+enum Counting {
+    /// Nothing was counted yet.
+    #[default]
+    Nowhere,
+    /// At the hooks.
+    Hooked {
+        slot: &'static Slot,
+        handle: usize,
+        since: Instant,
+    },
+    /// Here: the client is closed, and nothing is counted any more.
+    Final(Box<Measured>),
 }
 
 /// What became of the advice.
@@ -40,6 +62,10 @@ pub struct Outcome {
     pub refusals: Vec<Refusal>,
     /// What went wrong on our side.
     pub errors: Vec<String>,
+    /// Other advice that the service has by now: it applies at the next start.
+    pub next_advice: Option<StartClient>,
+    /// What the service compares the client with.
+    pub baseline: Option<Baseline>,
     /// The configuration that the client runs with, masked; empty until it is created.
     pub config: Configuration,
     /// The handle exists, or existed.
@@ -57,13 +83,93 @@ impl Client {
             kind,
             client_id,
             answer: OnceCell::new(),
+            hash: Mutex::default(),
             outcome: Mutex::default(),
+            counting: Mutex::default(),
         }
     }
 
-    /// Keeps the service's answer. The first one counts.
+    /// The hooks of a handle count for this client from now on.
+    pub fn is_counted(&self, slot: &'static Slot, handle: usize) {
+        *lock(&self.counting) = Counting::Hooked {
+            slot,
+            handle,
+            since: Instant::now(),
+        };
+    }
+
+    /// What was counted up to now.
+    pub fn measured(&self) -> Option<Measured> {
+        self.look(Measured::clone)
+    }
+
+    /// Looks at what was counted up to now.
+    pub fn look<T>(&self, look: impl FnOnce(&Measured) -> T) -> Option<T> {
+        match &*lock(&self.counting) {
+            Counting::Nowhere => None,
+            Counting::Hooked {
+                slot,
+                handle,
+                since,
+            } => measure(slot, *handle, *since).as_ref().map(look),
+            Counting::Final(measured) => Some(look(measured)),
+        }
+    }
+
+    /// Adds what another closed client of this kind measured. This one is closed too.
+    pub fn absorb(&self, other: &Measured, most_topics: usize) {
+        if let Counting::Final(measured) = &mut *lock(&self.counting) {
+            measured.merge(other, most_topics);
+        }
+    }
+
+    /// Whether anything was ever counted for this client.
+    pub fn was_hooked(&self) -> bool {
+        !matches!(*lock(&self.counting), Counting::Nowhere)
+    }
+
+    /// The application destroys the client.
+    pub fn closes(&self) {
+        if let Counting::Hooked { slot, handle, .. } = &*lock(&self.counting)
+            && let Some(counts) = slot.counts(*handle)
+        {
+            counts.close();
+        }
+    }
+
+    /// Once nothing is counted any more: keeps the last figures, and lets the hooks' slot serve
+    /// another client. Whether that is so.
+    pub fn settle(&self, pool: &Pool) -> bool {
+        let mut counting = lock(&self.counting);
+        let Counting::Hooked {
+            slot,
+            handle,
+            since,
+        } = &*counting
+        else {
+            return true;
+        };
+        if !slot.is_final(*handle) {
+            return false;
+        }
+        let (slot, last) = (*slot, measure(slot, *handle, *since));
+        *counting = Counting::Final(Box::new(last.unwrap_or_default()));
+        // SAFETY: final, by its own word.
+        unsafe { pool.give_back(slot) };
+        true
+    }
+
+    /// Keeps the service's answer. The first one counts, but for the name.
     pub fn answered(&self, answer: Result<Registered, String>) {
+        if let Ok(registered) = &answer {
+            *lock(&self.hash) = Some(registered.client_hash.clone());
+        }
         let _ = self.answer.set(answer);
+    }
+
+    /// The service does not know the client any more.
+    pub fn is_forgotten(&self) {
+        *lock(&self.hash) = None;
     }
 
     /// The service's answer, if it came.
@@ -72,11 +178,8 @@ impl Client {
     }
 
     /// The name that the service gave this client, once it has.
-    pub fn hash(&self) -> Option<&str> {
-        match self.answer()? {
-            Ok(registered) => Some(&registered.client_hash),
-            Err(_) => None,
-        }
+    pub fn hash(&self) -> Option<String> {
+        lock(&self.hash).clone()
     }
 
     /// What became of the advice, up to now.
@@ -121,7 +224,7 @@ impl Client {
     /// What the service is told about the outcome; `None` before it knows the client, or where
     /// no client came to be.
     pub fn config_update(&self) -> Option<ClientConfigUpdate> {
-        let client_hash = self.hash()?.to_owned();
+        let client_hash = self.hash()?;
         let outcome = self.outcome();
         outcome.created.then_some(ClientConfigUpdate {
             client_hash,
@@ -131,4 +234,16 @@ impl Client {
             mode: outcome.mode,
         })
     }
+}
+
+fn measure(slot: &Slot, handle: usize, since: Instant) -> Option<Measured> {
+    let measured = slot.counts(handle)?.measured();
+    Some(Measured {
+        duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        latency_sampled: match slot.tells_latency() {
+            true => LATENCY_SAMPLED,
+            false => 0,
+        },
+        ..measured
+    })
 }

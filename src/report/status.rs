@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use superstream_protocol::board::ROOM;
+use superstream_protocol::measured::Measured;
+use superstream_protocol::{Baseline, StartClient};
 
 use super::masking;
 use super::record::Client;
+use crate::boundary;
 use crate::process::Process;
 use crate::service::session::Health;
 
@@ -17,13 +20,15 @@ const ROOM_FOR_THE_REST: usize = 16 * 1024;
 /// The status of a client that Superstream looks after.
 pub fn of_client(process: &Process, client: &Client) -> Value {
     let outcome = client.outcome();
-    let advice = outcome.advice.map(|mut start| {
+    let measured = client.measured();
+    let masked = |mut start: StartClient| {
         start.optimized_configuration = start
             .optimized_configuration
             .as_ref()
             .map(masking::mask_advice);
         start
-    });
+    };
+    let (advice, next_advice) = (outcome.advice.map(masked), outcome.next_advice.map(masked));
     json!({
         "superstream": {
             "version": env!("CARGO_PKG_VERSION"),
@@ -42,6 +47,35 @@ pub fn of_client(process: &Process, client: &Client) -> Value {
         "changes": outcome.changes,
         "refusals": outcome.refusals,
         "errors": outcome.errors,
+        "at_next_start": next_advice,
+        "measured": measured.as_ref(),
+        "saving": measured.as_ref().map(|measured| saving(measured, outcome.baseline)),
+    })
+}
+
+/// What compression and batching came to, and what a client without changes made of the like, where
+/// that was measured.
+fn saving(measured: &Measured, baseline: Option<Baseline>) -> Value {
+    let produced = measured.all_topics();
+    // The baseline is that of one topic and one client.
+    let is_comparable = measured.only_topic().is_some() && measured.merged_clients == 0;
+    let baseline = baseline.filter(|_| is_comparable);
+    json!({
+        "payload_bytes": produced.delivered.bytes,
+        "wire_bytes": measured.produce().bytes,
+        "wire_ratio": measured.wire_ratio(),
+        "records_per_request": measured.records_per_request(),
+        "unacknowledged": produced.unacknowledged(),
+        "topic": measured.only_topic(),
+        "baseline": baseline.map(|baseline| json!({
+            "wire_ratio": baseline.wire_ratio(),
+            "records_per_request": baseline.records_per_request(),
+        })),
+        "no_baseline_because": match (baseline, is_comparable) {
+            (Some(_), _) => None,
+            (None, true) => Some("the service has told none"),
+            (None, false) => Some("bytes on the wire can be told for one topic alone"),
+        },
     })
 }
 
@@ -63,7 +97,7 @@ pub fn of_process(process: &Process) -> Value {
     for client in &clients {
         let document = of_client(process, client);
         let Some(left) = room.checked_sub(document.to_string().len() + 1) else {
-            break;
+            continue;
         };
         room = left;
         shown.push(document);
@@ -74,7 +108,7 @@ pub fn of_process(process: &Process) -> Value {
     let engines = process.engines().into_iter().map(|engine| {
         json!({
             "version": engine.version_text(),
-            "file": engine.file,
+            "file": engine.file(),
         })
     });
     json!({
@@ -83,6 +117,10 @@ pub fn of_process(process: &Process) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "on": true,
             "mode": process.mode(),
+            "caught": boundary::caught().map(|caught| json!({
+                "errors": caught.count,
+                "last": caught.last,
+            })),
         },
         "engines": engines.collect::<Vec<_>>(),
         "service": service(process),
@@ -93,6 +131,14 @@ pub fn of_process(process: &Process) -> Value {
 
 /// The state of the service.
 pub fn service(process: &Process) -> Value {
+    let mut shown = health(process);
+    if let Some(outage) = process.session.last_outage() {
+        shown["last_outage"] = outage.into();
+    }
+    shown
+}
+
+fn health(process: &Process) -> Value {
     let host = process.session.host();
     match process.session.health() {
         Health::Unknown => json!({ "host": host, "state": "unknown" }),

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use superstream_protocol::{ClientConfigUpdate, ClientError, Problem, RegisterClient, Registered};
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, Problem, RegisterClient, Registered, Reports, ReportsTaken,
+};
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -25,6 +27,8 @@ use crate::settings::Token;
 
 /// An advice is a few hundred bytes. It is kept as long as its client.
 const MAX_ANSWER_BYTES: u64 = 32 * 1024;
+/// What an answer may take more for each report that it answers: other advice may come with it.
+const MAX_ANSWER_BYTES_A_REPORT: u64 = 4 * 1024;
 /// What a message that nobody waits for may take, within [`Http::new`]'s patience.
 const QUIET_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// The reason in an error answer goes into the log and the status: a sentence is enough.
@@ -85,7 +89,7 @@ impl Http {
         let begin = Instant::now();
         match self.send_once(method, path, &body, limit) {
             Err(SendError::Broken(_)) if begin.elapsed() < limit => self
-                .send_once(method, path, &body, limit - begin.elapsed())
+                .send_once(method, path, &body, limit.saturating_sub(begin.elapsed()))
                 .map_err(SendError::into_failure),
             other => other.map_err(SendError::into_failure),
         }
@@ -161,12 +165,20 @@ impl Http {
     /// Understands an answer. serde_json stops at a depth of 128. What the service repeats of the
     /// token is gone before anything can show it.
     fn parse<M: DeserializeOwned>(&self, answer: Response<Body>) -> Result<M, Failure> {
+        self.parse_within(MAX_ANSWER_BYTES, answer)
+    }
+
+    fn parse_within<M: DeserializeOwned>(
+        &self,
+        limit: u64,
+        answer: Response<Body>,
+    ) -> Result<M, Failure> {
         let body = answer
             .into_body()
             .into_with_config()
-            .limit(MAX_ANSWER_BYTES)
+            .limit(limit)
             .read_to_vec()
-            .map_err(|error| Failure::Failed(error.to_string()))?;
+            .map_err(|error| Failure::Failed(short(&error)))?;
         let mut document: Value = serde_json::from_slice(&body).map_err(not_understood)?;
         if let Some(token) = &self.token
             && token.reveal().len() >= SHORTEST_SECRET
@@ -190,14 +202,19 @@ impl SendError {
     fn into_failure(self) -> Failure {
         match self {
             Self::Never(error) => never_sent(error),
-            Self::Broken(error) => Failure::Unavailable(error.to_string()),
-            Self::Other(error) => Failure::Unavailable(error.to_string()),
+            Self::Broken(error) => Failure::Unavailable(short(&error)),
+            Self::Other(error) => Failure::Unavailable(short(&error)),
         }
     }
 }
 
+/// An error may quote an answer, and is kept and told.
+fn short(error: &impl ToString) -> String {
+    error.to_string().chars().take(MAX_REASON_CHARS).collect()
+}
+
 fn never_sent(error: impl std::error::Error) -> Failure {
-    Failure::Refused(error.to_string())
+    Failure::Refused(short(&error))
 }
 
 /// Masks a text wherever it stands in a document.
@@ -219,7 +236,7 @@ fn remove(text: &str, document: &mut Value) {
 }
 
 fn not_understood(error: serde_json::Error) -> Failure {
-    Failure::Failed(format!("its answer is not understood: {error}"))
+    Failure::Failed(format!("its answer is not understood: {}", short(&error)))
 }
 
 impl Transport for Http {
@@ -241,6 +258,12 @@ impl Transport for Http {
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure> {
         let path = format!("/v1/clients/{}/config", message.client_hash);
         self.tell("PUT", &path, message)
+    }
+
+    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
+        let answer = self.send("POST", "/v1/reports", Some(reports), self.quiet_limit)?;
+        let more = MAX_ANSWER_BYTES_A_REPORT.saturating_mul(reports.reports.len() as u64);
+        self.parse_within(MAX_ANSWER_BYTES + more, self.check(answer)?)
     }
 
     fn error(&mut self, message: &ClientError) -> Result<(), Failure> {

@@ -1,18 +1,22 @@
 //! The service: how it is reached, and what is said to it.
 //!
-//! [`session`] is what clients speak to, and where they wait; `state` has what is to be sent next,
-//! and `thread` sends it. A [`Transport`] turns the messages of `superstream-protocol` into bytes and
-//! back; it is used by one thread alone.
+//! [`session`] is what clients speak to; `state` has what is to be sent, `members` who reports when;
+//! `thread` and `round` send it. A [`Transport`] turns the messages of `superstream-protocol` into bytes and back; it is used by one thread alone.
 
 mod http;
+mod members;
+mod round;
 pub mod session;
 mod state;
 mod thread;
+mod troubles;
 
 use std::fmt;
 use std::time::Duration;
 
-use superstream_protocol::{ClientConfigUpdate, ClientError, RegisterClient, Registered};
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
+};
 
 use crate::debug;
 use crate::settings::{Endpoint, Settings};
@@ -27,6 +31,8 @@ pub trait Transport: Send {
     ) -> Result<Registered, Failure>;
     /// Tells what a client runs with.
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure>;
+    /// Tells what clients have done.
+    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure>;
     /// Tells what went wrong in a client.
     fn error(&mut self, message: &ClientError) -> Result<(), Failure>;
     /// Tells that a client is gone.

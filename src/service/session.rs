@@ -5,6 +5,7 @@
 //! tries again with growing pauses, and an answer that comes late serves the next client.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use super::thread;
 use crate::boundary;
 use crate::lock::lock;
 use crate::report::record::Client;
+use crate::report::slots::Pool;
 use crate::settings::Settings;
 
 /// The session of one process.
@@ -37,6 +39,8 @@ impl Session {
             work: Condvar::new(),
             news: Condvar::new(),
             response_timeout: settings.response_timeout,
+            slots: Pool::default(),
+            has_new_topics: AtomicBool::new(false),
             publish,
         };
         Self {
@@ -53,6 +57,11 @@ impl Session {
     /// Whether the service answers.
     pub fn health(&self) -> Health {
         lock(&self.shared.state).health.clone()
+    }
+
+    /// The last time without the service, in words.
+    pub fn last_outage(&self) -> Option<String> {
+        lock(&self.shared.state).troubles.last.clone()
     }
 
     /// Registers a client and waits for its advice, until `deadline` at the latest. While the
@@ -102,8 +111,9 @@ impl Session {
             .retain(|waiting| !is_its(waiting));
     }
 
-    /// Tells the service how the creation of a client ended.
+    /// Tells the service how the creation of a client ended, and from now on what the client does.
     pub fn created(&self, client: &Arc<Client>) {
+        lock(&self.shared.state).members.join(client);
         self.tell(Message::Configure(Arc::clone(client)));
     }
 
@@ -112,9 +122,28 @@ impl Session {
         self.tell(Message::Error(Arc::clone(client), error));
     }
 
-    /// Tells the service that a client is gone.
+    /// Tells the service that a client is gone, after the last of what it did.
     pub fn goodbye(&self, client: &Arc<Client>) {
-        self.tell(Message::Goodbye(Arc::clone(client)));
+        if !client.was_hooked() {
+            return self.tell(Message::Goodbye(Arc::clone(client)));
+        }
+        let mut state = lock(&self.shared.state);
+        state.members.join(client);
+        state.members.close(client);
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// A client has its first record in a topic. For hooks: takes no lock. Where the thread misses
+    /// it, the topic is told a moment later.
+    pub fn has_new_topics(&self) {
+        self.shared.has_new_topics.store(true, Ordering::Relaxed);
+        self.shared.work.notify_one();
+    }
+
+    /// What the hooks of clients count on.
+    pub fn slots(&self) -> &Pool {
+        &self.shared.slots
     }
 
     fn tell(&self, message: Message) {

@@ -1,14 +1,19 @@
 //! What the session's thread has to do, and what it does next.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use superstream_protocol::{ClientKind, StartClient};
 
+use super::members::Members;
+use super::troubles::Troubles;
+use crate::boundary;
 use crate::lock::lock;
 use crate::report::identity;
 use crate::report::record::Client;
+use crate::report::slots::Pool;
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -19,6 +24,8 @@ const MAX_WAITING: usize = 256;
 const LATE_LIFE: Duration = Duration::from_secs(600);
 /// Kinds of clients whose late advice is kept.
 const MAX_LATE: usize = 256;
+/// How old the figures are that others may read of this process.
+const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
@@ -27,6 +34,10 @@ pub(super) struct Shared {
     /// A creator that waits may have its answer.
     pub(super) news: Condvar,
     pub(super) response_timeout: Duration,
+    /// What the hooks of clients count on.
+    pub(super) slots: Pool,
+    /// A client has a topic that nobody was told of. A hook says so, and takes no lock for it.
+    pub(super) has_new_topics: AtomicBool,
     /// Shows what has changed.
     pub(super) publish: fn(),
 }
@@ -41,6 +52,11 @@ pub(super) struct State {
     pub(super) gave_up: bool,
     pub(super) late: BTreeMap<Profile, (StartClient, Instant)>,
     pub(super) thread_runs: bool,
+    pub(super) members: Members,
+    /// Rounds of reports in a row that did not get through.
+    pub(super) failed_rounds: u32,
+    pub(super) troubles: Troubles,
+    pub(super) published: Option<Instant>,
     /// Something has changed that was not published yet.
     pub(super) has_news: bool,
 }
@@ -117,13 +133,49 @@ impl State {
         });
     }
 
+    /// The service was reached, on behalf of a client: it is told what went wrong before.
+    pub(super) fn reached(&mut self, client: Option<&Arc<Client>>) {
+        self.troubles.reached();
+        let Some(teller) = self.members.first_known().or(client).cloned() else {
+            return;
+        };
+        for trouble in self.troubles.take_news(boundary::caught()) {
+            self.push(Message::Error(Arc::clone(&teller), trouble));
+        }
+    }
+
+    /// Somebody waits for the answer to a registration.
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.waiting.iter().any(Waiting::is_first)
+    }
+
+    /// Tells that these clients are gone, as long as there is room: their last reports say so too.
+    pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
+        for client in gone {
+            if self.waiting.len() < MAX_WAITING / 2 {
+                self.push(Message::Goodbye(client));
+            }
+        }
+        let given_up = self.members.take_given_up();
+        self.troubles.lost(given_up);
+    }
+
+    /// A client that reports is to be known to the service.
+    pub(super) fn register(&mut self, client: &Arc<Client>) {
+        let is_its = |waiting: &Waiting| match &waiting.message {
+            Message::Register(other) => Arc::ptr_eq(other, client),
+            _ => false,
+        };
+        if !self.waiting.iter().any(is_its) {
+            self.push(Message::Register(Arc::clone(client)));
+            self.push(Message::Configure(Arc::clone(client)));
+        }
+    }
+
     /// Makes room: the oldest message goes, registrations last, because somebody may wait for
     /// one.
     pub(super) fn drop_one(&mut self) {
-        let oldest = self
-            .waiting
-            .iter()
-            .position(|waiting| !matches!(waiting.message, Message::Register(_)));
+        let oldest = self.waiting.iter().position(|waiting| !waiting.is_first());
         if let Some(dropped) = self.waiting.remove(oldest.unwrap_or(0)) {
             dropped.give_up("too many messages wait for the service");
         }
@@ -144,12 +196,18 @@ impl State {
 
     /// Keeps an advice if it came too late. One in time is the service's word from now on.
     pub(super) fn keep_late(&mut self, client: &Client, advice: StartClient) {
-        let profile = profile(client);
-        let is_late = self.slow || matches!(self.health, Health::Down { .. });
-        if is_late && (self.late.len() < MAX_LATE || self.late.contains_key(&profile)) {
-            self.late.insert(profile, (advice, Instant::now()));
+        if self.slow || matches!(self.health, Health::Down { .. }) {
+            self.keep(client, advice);
         } else {
-            self.late.remove(&profile);
+            self.late.remove(&profile(client));
+        }
+    }
+
+    /// Keeps an advice for the next client like this one.
+    pub(super) fn keep(&mut self, client: &Client, advice: StartClient) {
+        let profile = profile(client);
+        if self.late.len() < MAX_LATE || self.late.contains_key(&profile) {
+            self.late.insert(profile, (advice, Instant::now()));
         }
     }
 
@@ -182,7 +240,7 @@ impl State {
     }
 
     /// The next message to send, or how long there is nothing to do (`None`: for ever).
-    /// Registrations go first: somebody may wait for them.
+    /// First registrations go first: somebody may wait for them.
     pub(super) fn next(&mut self) -> Result<Waiting, Option<Duration>> {
         let now = Instant::now();
         if let Health::Down { retry_at, .. } = &self.health
@@ -191,12 +249,11 @@ impl State {
             let pause = *retry_at - now;
             return Err((!self.waiting.is_empty()).then_some(pause));
         }
-        let registers = |waiting: &Waiting| matches!(waiting.message, Message::Register(_));
         let is_due = |waiting: &Waiting| waiting.not_before <= now;
         let first = self
             .waiting
             .iter()
-            .position(registers)
+            .position(Waiting::is_first)
             .or_else(|| self.waiting.iter().position(is_due));
         match first {
             Some(first) => self.waiting.remove(first).ok_or(None),
@@ -208,7 +265,24 @@ impl State {
     }
 }
 
+impl Message {
+    /// The client that it is about, if the service knows that one afterwards.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        match self {
+            Self::Register(client) | Self::Configure(client) | Self::Error(client, _) => {
+                Some(client)
+            }
+            Self::Goodbye(_) => None,
+        }
+    }
+}
+
 impl Waiting {
+    /// Whether it is the registration of a client that has no answer yet.
+    fn is_first(&self) -> bool {
+        matches!(&self.message, Message::Register(client) if client.answer().is_none())
+    }
+
     /// Nobody is to wait for this message any more.
     pub(super) fn give_up(self, reason: &str) {
         if let Message::Register(client) = self.message {
@@ -232,31 +306,63 @@ pub(super) fn pause_after(failures: u32) -> Duration {
     pause.mul_f64(0.75 + 0.25 * f64::from(chance) / 255.0)
 }
 
-/// The next message; `None` where something is to be published first. A creator that waits for an
-/// answer waits for nothing else.
-pub(super) fn next_message(shared: &Shared) -> Option<Waiting> {
+/// What the thread does next.
+pub(super) enum Work {
+    /// Show what has changed.
+    Publish,
+    /// Send a message.
+    Send(Waiting),
+    /// Report what clients did.
+    Report,
+}
+
+/// Waits for work. A creator that waits for an answer waits for nothing else.
+pub(super) fn next_work(shared: &Shared) -> Work {
     let mut state = lock(&shared.state);
     loop {
+        if shared.has_new_topics.swap(false, Ordering::Relaxed) {
+            state.members.have_news();
+        }
+        let settle = |client: &Client| client.settle(&shared.slots);
+        let gone = state.members.tidy(settle);
+        state.say_goodbye(gone);
+        let now = Instant::now();
         let next = state.next();
-        let registers =
-            matches!(&next, Ok(waiting) if matches!(waiting.message, Message::Register(_)));
-        if state.has_news && !registers {
+        if let Ok(waiting) = &next
+            && waiting.is_first()
+        {
+            return next.map_or(Work::Publish, Work::Send);
+        }
+        let stale = state.published.map(|at| at + PUBLISHED_EVERY);
+        let stale = stale.filter(|_| !state.members.is_empty());
+        if state.has_news || stale.is_some_and(|at| at <= now) {
             state.has_news = false;
+            state.published = Some(now);
             if let Ok(waiting) = next {
                 state.waiting.push_front(waiting);
             }
-            return None;
+            return Work::Publish;
         }
-        match next {
-            Ok(message) => return Some(message),
-            Err(Some(left)) => state = wait(&shared.work, state, left),
-            Err(None) => {
-                state = shared
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
+        let idle = match next {
+            Ok(message) => return Work::Send(message),
+            Err(idle) => idle.map(|idle| now + idle),
+        };
+        let report = state.members.due().map(|due| match &state.health {
+            Health::Down { retry_at, .. } => due.max(*retry_at),
+            _ => due,
+        });
+        if report.is_some_and(|at| at <= now) {
+            return Work::Report;
         }
+        let tidy = state.members.tidy_at();
+        let next = idle.into_iter().chain(report).chain(stale).chain(tidy);
+        state = match next.min() {
+            Some(at) => wait(&shared.work, state, at.saturating_duration_since(now)),
+            None => shared
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+        };
     }
 }
 
@@ -269,4 +375,29 @@ pub(super) fn wait<'s>(
         .wait_timeout(state, limit)
         .unwrap_or_else(PoisonError::into_inner);
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand processes that lost the service at once do not come back at once.
+    #[test]
+    fn pauses_grow_to_a_minute_and_are_spread() {
+        const DRAWS: usize = 10_000;
+        for (failures, longest) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (u32::MAX, 60)] {
+            let longest = Duration::from_secs(longest);
+            let mut tenths = [0; 10];
+            for _ in 0..DRAWS {
+                let part = pause_after(failures).div_duration_f64(longest);
+                assert!((0.75..=1.0).contains(&part), "{part} of {longest:?}");
+                let tenth = (part - 0.75) * 40.0;
+                tenths[(tenth as usize).min(9)] += 1;
+            }
+            for count in tenths {
+                // A tenth of all draws, or the generator is no good.
+                assert!((700..1300).contains(&count), "{failures}: {tenths:?}");
+            }
+        }
+    }
 }

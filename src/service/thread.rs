@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use superstream_protocol::ClientError;
 
-use super::state::{Health, Message, Shared, State, Waiting, next_message, pause_after, profile};
+use super::round;
+use super::state::{
+    Health, Message, Shared, State, Waiting, Work, next_work, pause_after, profile,
+};
 use super::{Failure, Transport};
 use crate::boundary;
 use crate::debug;
@@ -29,9 +32,20 @@ pub(super) fn run(shared: &Shared, settings: &Settings) {
 
 fn serve(shared: &Shared, mut transport: Box<dyn Transport>) {
     loop {
-        let Some(waiting) = next_message(shared) else {
-            boundary::catch(|| (shared.publish)());
-            continue;
+        let waiting = match next_work(shared) {
+            Work::Publish => {
+                boundary::catch(|| (shared.publish)());
+                continue;
+            }
+            Work::Report => match boundary::catch(|| round::report(shared, transport.as_mut())) {
+                Some(None) => continue,
+                Some(Some(news)) => {
+                    debug!("{news}");
+                    continue;
+                }
+                None => return,
+            },
+            Work::Send(waiting) => waiting,
         };
         let result = boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
         let mut state = lock(&shared.state);
@@ -65,6 +79,7 @@ fn settle(
         Ok(spoke) => {
             if spoke == Spoke::Yes {
                 state.health = Health::Up;
+                state.reached(waiting.message.client());
             }
             return Ok(None);
         }
@@ -81,6 +96,11 @@ fn settle(
     }
     if matches!(failure, Failure::Failed(_)) {
         waiting.tries += 1;
+    }
+    if is_refused {
+        state.reached(waiting.message.client());
+    } else {
+        state.troubles.failed(&reason);
     }
     if is_refused || waiting.tries >= MAX_TRIES {
         waiting.give_up(&reason);
@@ -123,7 +143,7 @@ fn send(
                 error: error.clone(),
             })
         }),
-        Message::Goodbye(client) => client.hash().map(|hash| transport.goodbye(hash)),
+        Message::Goodbye(client) => client.hash().map(|hash| transport.goodbye(&hash)),
     };
     match said {
         Some(result) => result.map(|()| Spoke::Yes),
@@ -144,7 +164,11 @@ fn register(
     // The creator's time began before this thread's.
     let in_vain = std::mem::take(&mut state.gave_up);
     state.slow = in_vain || begin.elapsed() >= shared.response_timeout;
+    if let Some(interval) = registered.report_interval_ms {
+        state.members.report_every(interval);
+    }
     client.answered(Ok(registered));
+    state.members.has_name(client);
     if !client.registration.dry_run {
         state.keep_late(client, advice);
     }

@@ -18,7 +18,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-#define MAX_CLIENTS 64
+#define MAX_CLIENTS 512
 #define MAX_LINE (256 * 1024)
 
 static rd_kafka_conf_t *conf;
@@ -431,6 +431,12 @@ static void obey(char *line) {
                 clients[atoi(one)] = NULL;
                 rd_kafka_destroy(rk);
                 answer("destroyed");
+        } else if (IS("destroy-flags")) {
+                rd_kafka_t *rk = client(one);
+
+                clients[atoi(one)] = NULL;
+                rd_kafka_destroy_flags(rk, atoi(rest));
+                answer("destroyed");
         } else if (IS("topic")) {
                 char *name = strsep(&rest, " "), *key = rest ? strsep(&rest, " ") : NULL;
 
@@ -467,6 +473,10 @@ static void obey(char *line) {
                 exit(0);
         else if (IS("_exit"))
                 _exit(0);
+        else if (IS("properties")) {
+                rd_kafka_conf_properties_show(stdout);
+                answer("end");
+        }
         else
                 answer("what is %s?", command);
 }

@@ -14,6 +14,8 @@ use crate::support::{Library, compile, with_library};
 /// A bound against hanging, no measure of anything: far above what the slowest answer needs on
 /// a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Who waits for the service waits longer: the library gives up on it after 10 s.
+pub const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// The application while it runs.
 pub struct Driver {
@@ -103,7 +105,13 @@ impl Driver {
     /// The answer to the oldest command that has none yet.
     #[track_caller]
     pub fn answer(&mut self) -> String {
-        match self.lines.recv_timeout(PATIENCE) {
+        self.answer_within(PATIENCE)
+    }
+
+    /// As [`Self::answer`], to a command that takes long.
+    #[track_caller]
+    pub fn answer_within(&mut self, patience: Duration) -> String {
+        match self.lines.recv_timeout(patience) {
             Ok(line) => {
                 self.transcript.push(line.clone());
                 line
@@ -163,17 +171,20 @@ impl Driver {
         self.child.id().to_string()
     }
 
-    /// The names of all threads. A thread that has just begun still has the program's name: the
-    /// list is asked for until only the first one has.
+    /// The names of all threads. A thread that has just begun still has the program's name, and one
+    /// that is given its own may be seen with a part of it: the list is asked for until only the
+    /// first one has the program's, and until it says the same twice.
     #[track_caller]
     pub fn threads(&mut self) -> String {
         let deadline = Instant::now() + PATIENCE;
+        let mut before = String::new();
         loop {
             let threads = self.say("threads");
-            if threads.matches("driver").count() == 1 {
+            if threads.matches("driver").count() == 1 && threads == before {
                 return threads;
             }
             assert!(Instant::now() < deadline, "unnamed threads: {threads}");
+            before = threads;
             thread::yield_now();
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// How many registrations came before this one, over all connections.
     pub registrations_before: usize,
+    /// How many connections came before this one's.
+    pub connection: usize,
 }
 
 impl fmt::Debug for Request {
@@ -47,6 +49,11 @@ impl Request {
 
     pub fn registers(&self) -> bool {
         self.is("POST", "/v1/clients")
+    }
+
+    /// Whether it tells what clients did.
+    pub fn reports(&self) -> bool {
+        self.is("POST", "/v1/reports")
     }
 }
 
@@ -71,6 +78,7 @@ struct Shared {
     record: Mutex<Record>,
     news: Condvar,
     registrations: AtomicUsize,
+    forgets: AtomicBool,
 }
 
 /// The service. Its threads end with the test's process.
@@ -103,12 +111,16 @@ impl FaultService {
                 let (shared, script) = (Arc::clone(&accepting), Arc::clone(&script));
                 let wrap = Arc::clone(&wrap);
                 let stream = stream.unwrap();
-                shared.record.lock().unwrap().connections += 1;
+                let connection = {
+                    let mut record = shared.record.lock().unwrap();
+                    record.connections += 1;
+                    record.connections - 1
+                };
                 shared.news.notify_all();
                 thread::spawn(move || {
                     if let Some(mut stream) = wrap(stream) {
                         // A peer that goes away in the middle is no fault of the test.
-                        let _ = serve(&shared, &*script, stream.as_mut());
+                        let _ = serve(&shared, connection, &*script, stream.as_mut());
                     }
                 });
             }
@@ -123,6 +135,11 @@ impl FaultService {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Keeps nothing of what comes from now on: many clients say a lot.
+    pub fn forget(&self) {
+        self.shared.forgets.store(true, Ordering::SeqCst);
     }
 
     pub fn connections(&self) -> usize {
@@ -177,12 +194,43 @@ impl FaultService {
         }
     }
 
+    /// Waits for something that requests bring about.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{what}: not yet, after {:#?}",
+                self.requests().len()
+            );
+            let record = self.shared.record.lock().unwrap();
+            // What came before the lock was taken wakes nobody.
+            let soon = left.min(Duration::from_millis(200));
+            drop(self.shared.news.wait_timeout(record, soon).unwrap());
+        }
+    }
+
     /// Waits for the report on a client that was created. Everything that the library does
     /// about the registration is over then.
     #[track_caller]
     pub fn wait_for_report(&self, client_hash: &str) -> Request {
         let path = format!("/v1/clients/{client_hash}/config");
         self.wait_for(&path, |request| request.is("PUT", &path))
+    }
+
+    /// What a client measured, by all of its reports up to now: totals, so the last one counts.
+    pub fn measured(&self, client_hash: &str) -> Option<Value> {
+        let requests = self.requests();
+        let reports = requests.iter().filter(|request| request.reports());
+        let reports = reports.flat_map(|request| {
+            let reports = request.json()["reports"].clone();
+            reports.as_array().unwrap().clone()
+        });
+        let its = reports.filter(|report| report["client_hash"] == client_hash);
+        its.max_by_key(|report| report["sequence"].as_u64())
+            .map(|report| report["measured"].clone())
     }
 
     /// Waits for the end of a client.
@@ -194,9 +242,15 @@ impl FaultService {
 }
 
 /// Requests are read one after the other until somebody closes.
-fn serve(shared: &Shared, script: &Script, stream: &mut dyn Stream) -> io::Result<()> {
-    while let Some(request) = read_request(shared, stream)? {
-        {
+fn serve(
+    shared: &Shared,
+    connection: usize,
+    script: &Script,
+    stream: &mut dyn Stream,
+) -> io::Result<()> {
+    while let Some(mut request) = read_request(shared, stream)? {
+        request.connection = connection;
+        if !shared.forgets.load(Ordering::SeqCst) {
             let mut record = shared.record.lock().unwrap();
             record.requests.push(request.clone());
         }
@@ -241,6 +295,7 @@ fn read_request(shared: &Shared, stream: &mut dyn Stream) -> io::Result<Option<R
         headers,
         body: bytes.split_off(head_end),
         registrations_before: 0,
+        connection: 0,
     };
     let registers = usize::from(request.registers());
     request.registrations_before = shared.registrations.fetch_add(registers, Ordering::SeqCst);
@@ -251,8 +306,10 @@ fn read_some(shared: &Shared, stream: &mut dyn Stream, bytes: &mut Vec<u8>) -> i
     let mut buffer = [0; 16 * 1024];
     let length = stream.read(&mut buffer)?;
     bytes.extend_from_slice(&buffer[..length]);
-    let mut record = shared.record.lock().unwrap();
-    record.bytes.extend_from_slice(&buffer[..length]);
+    if !shared.forgets.load(Ordering::SeqCst) {
+        let mut record = shared.record.lock().unwrap();
+        record.bytes.extend_from_slice(&buffer[..length]);
+    }
     Ok(length > 0)
 }
 
@@ -264,16 +321,52 @@ pub fn advise(
     configuration: &Value,
 ) -> io::Result<Then> {
     if request.registers() {
-        let answer = json!({
-            "client_hash": format!("client-{}", request.registrations_before),
-            "account_name": "test",
-            "start": true,
-            "optimized_configuration": configuration,
-        });
+        let answer = registered(request, configuration);
         return reply(stream, "200 OK", &answer.to_string());
+    }
+    if request.reports() {
+        return reply(stream, "200 OK", &taken(&request.json()).to_string());
     }
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
     Ok(Then::KeepAlive)
+}
+
+/// The same, and clients are to report each second.
+pub fn advise_reports(
+    request: &Request,
+    stream: &mut dyn Stream,
+    configuration: &Value,
+) -> io::Result<Then> {
+    if !request.registers() {
+        return advise(request, stream, configuration);
+    }
+    let mut answer = registered(request, configuration);
+    answer["report_interval_ms"] = json!(1000);
+    reply(stream, "200 OK", &answer.to_string())
+}
+
+fn registered(request: &Request, configuration: &Value) -> Value {
+    json!({
+        "client_hash": format!("client-{}", request.registrations_before),
+        "account_name": "test",
+        "start": true,
+        "optimized_configuration": configuration,
+    })
+}
+
+/// The answer to reports, all of them taken, with other advice for the next start.
+pub fn taken_with_advice(reports: &Value, configuration: &Value) -> Value {
+    let mut answer = taken(reports);
+    let advice = json!({"start": true, "optimized_configuration": configuration});
+    answer["reports"][0]["advice"] = advice;
+    answer
+}
+
+/// The answer to reports, all of them taken.
+pub fn taken(reports: &Value) -> Value {
+    let taken = |report: &Value| json!({ "client_hash": report["client_hash"], "sequence": report["sequence"] });
+    let reports = reports["reports"].as_array().unwrap();
+    json!({ "reports": reports.iter().map(taken).collect::<Vec<_>>() })
 }
 
 /// A whole answer.

@@ -1,6 +1,7 @@
 //! Apache Kafka itself, started by `tests/kafka/kafka`.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +17,10 @@ pub struct Kafka {
     pub brokers: String,
     /// The same for who logs in.
     pub sasl: String,
+    /// Where a capture passes on what it is sent.
+    pub captured: String,
+    /// The folder of the logs.
+    pub data: PathBuf,
     child: Child,
     stdin: Option<ChildStdin>,
 }
@@ -29,9 +34,19 @@ impl Kafka {
 
     /// A node of one's own.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A node that sends who comes by `captured` to a port where somebody passes it on.
+    pub fn start_behind(port: u16) -> Self {
+        Self::start_with(&["--advertise", &port.to_string()])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut command = tool(root().join("tests/kafka/kafka"));
         command
             .arg("run")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command
@@ -48,6 +63,8 @@ impl Kafka {
         Self {
             brokers: address("brokers"),
             sasl: address("sasl"),
+            captured: address("captured"),
+            data: PathBuf::from(address("data")),
             child,
             stdin,
         }

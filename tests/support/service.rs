@@ -1,5 +1,6 @@
 //! The reference service, as an operator runs it, and what it knows of clients.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -18,19 +19,27 @@ pub struct Service {
     pub url: String,
     child: Child,
     rules: PathBuf,
+    token: String,
 }
 
 impl Service {
     /// Starts it with rules, in TOML.
     pub fn with_rules(text: &str) -> Self {
+        Self::start(text, TOKEN, &[], Stdio::inherit())
+    }
+
+    /// Starts it with rules, a token, more options, and a place for its log.
+    pub fn start(text: &str, token: &str, options: &[&OsStr], log: impl Into<Stdio>) -> Self {
         let rules = unique(scratch(), "rules.toml");
         fs::write(&rules, text).unwrap();
         let mut command = tool(built().join("superstream-service"));
         command
             .args(["--listen", "127.0.0.1:0", "--exit-with-parent", "--rules"])
             .arg(&rules)
-            .env("SUPERSTREAM_TOKEN", TOKEN)
-            .stdout(Stdio::piped());
+            .args(options)
+            .env("SUPERSTREAM_TOKEN", token)
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make build`): {error}"));
@@ -43,15 +52,25 @@ impl Service {
             .strip_prefix("listening on ")
             .unwrap_or_else(|| panic!("the service did not start: {line:?}"))
             .to_owned();
-        Self { url, child, rules }
+        Self {
+            url,
+            child,
+            rules,
+            token: token.to_owned(),
+        }
     }
 
     fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).unwrap()
+    }
+
+    /// What it answers to `GET`.
+    pub fn text(&self, path: &str) -> String {
         let mut answer = ureq::get(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("authorization", format!("Bearer {}", self.token))
             .call()
             .unwrap();
-        answer.body_mut().read_json().unwrap()
+        answer.body_mut().read_to_string().unwrap()
     }
 
     /// All that it knows of every client, the newest first.

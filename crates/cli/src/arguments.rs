@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::run;
+use crate::top::{Column, Tag};
 
 /// The exit code for a wrong command line, as clap has it.
 const USAGE: u8 = 2;
@@ -14,7 +15,8 @@ const USAGE: u8 = 2;
 /// Tunes the Kafka clients (librdkafka) of programs that you cannot change.
 ///
 /// `doctor` shows whether that will work on a program, before anything is changed. `run` starts
-/// the program with it. `status` shows what it did in a running process.
+/// the program with it. `status` shows what it did in a running process, `top` what all clients of
+/// a service do and save.
 #[derive(Parser)]
 #[command(
     name = "superstream",
@@ -56,6 +58,14 @@ pub enum Task {
     /// the service answers. Only the process's own user and root can see it.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Show the live clients of a service: what they do, and what they save
+    ///
+    /// Shows what the service was told in the clients' reports, and nothing that was not measured:
+    /// rates are those between a client's last two reports, and a saving is told only against an
+    /// earlier client that ran without changes. On a terminal the table is shown again and again
+    /// until q or Ctrl-C; elsewhere it is printed once.
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(Top),
 }
 
 /// What `superstream run` is given.
@@ -141,6 +151,48 @@ pub struct Status {
     pub pid: Option<u32>,
 }
 
+/// What `superstream top` is given.
+#[derive(Args)]
+pub struct Top {
+    /// The service's address; without it, that of SUPERSTREAM_HOST
+    #[arg(long, value_name = "URL")]
+    pub host: Option<OsString>,
+
+    /// A file that holds the token for the service
+    ///
+    /// It is read each time, so that a new token needs no restart. Without it, the token of
+    /// SUPERSTREAM_TOKEN or of the file that SUPERSTREAM_TOKEN_FILE names is sent.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Only clients with this tag, and with this value where one is given
+    ///
+    /// Given several times: only clients with all of them.
+    #[arg(long = "tag", value_name = "NAME[=VALUE]")]
+    pub tags: Vec<Tag>,
+
+    /// Also clients that are gone or silent, without rates
+    #[arg(long)]
+    pub all: bool,
+
+    /// What to sort by: numbers from the greatest, texts from A to Z
+    #[arg(long, value_enum, default_value_t = Column::Wire, value_name = "COLUMN")]
+    pub sort: Column,
+
+    /// How often to ask the service
+    #[arg(long, default_value_t = 5, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
+
+    /// Show the clients once
+    #[arg(long)]
+    pub once: bool,
+
+    /// Print a JSON document on a line of its own each time, instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
 const DOCTOR_USAGE: &str = "\
 superstream doctor [OPTIONS] -- COMMAND [ARGUMENT]...
        superstream doctor [OPTIONS] --pid N
@@ -184,6 +236,28 @@ Examples:
 
 Exit codes: 0 there is something to show, 1 there is not (with the reason), 2 the command line is
 wrong.";
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  superstream top --host https://superstream.example.com --token-file token
+  superstream top --tag team=orders --tag tier=1 --sort saved
+  superstream top --once | less -S
+  superstream top --json --once | jq '.clients[] | [.client_id, .figures.saved.bytes_ratio]'
+
+A client is live that has not said goodbye and was heard of in the last three report intervals;
+--all shows the others as gone or silent.
+MB are 1,000,000 bytes. PAYLOAD is keys and values, WIRE is whole requests, retries included; of
+a consumer, what it consumed and fetched. WIRE RATIO is wire for each byte of payload, SAVED is
+that ratio against the baseline's; others are compared with `unchanged` clients. `-` is not
+measured, or not measured yet.
+
+A JSON document has these members; more may come: `at_ms` (by the service's clock), `host`,
+`error` (null, or why the service could not be asked; the others are null then), `totals` (as in
+/v1/totals of the service), `clients` (as in its /v1/clients), `report_interval_ms` (how often
+they are to report), `is_cut` (there are more clients than were looked at).
+
+Exit codes: 0 shown, 1 the service does not answer or refuses (with the reason), 2 the command
+line or a variable is wrong.";
 
 /// Understands the command line. Help, and what is wrong, is printed; the error is the exit code.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, u8> {

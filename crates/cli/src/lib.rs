@@ -6,6 +6,7 @@
 //! | `run` | `superstream run`: checks a command, and becomes it |
 //! | `doctor` | `superstream doctor`: what would happen, in words and as JSON |
 //! | `status` | `superstream status`: what a running process asked, got, changed and refused |
+//! | `top` | `superstream top`: what the live clients of a service do, and what they save |
 //! | `command` | from a command as typed to the executable that will carry it |
 //! | `inspect` | what can be known of a program from its files: [`inspect::Findings`] |
 //! | `obstacle` | why Superstream cannot enter a program, and what to do then |
@@ -22,6 +23,7 @@ mod command;
 mod doctor;
 mod inspect;
 mod installation;
+mod numbers;
 mod obstacle;
 mod preload;
 mod report;
@@ -30,6 +32,7 @@ mod service;
 mod settings;
 mod status;
 mod text;
+mod top;
 mod verdict;
 
 use std::ffi::OsString;
@@ -47,6 +50,10 @@ pub fn superstream(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(Task::Status(options)) => {
             text::open_streams();
             status::status(&options)
+        }
+        Ok(Task::Top(options)) => {
+            text::open_streams();
+            top::top(&options)
         }
         Err(code) => code,
     }

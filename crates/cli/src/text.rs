@@ -6,8 +6,15 @@ use std::io::{self, Write};
 /// tells about itself is its own claim.
 pub fn clean(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .map(|letter| if is_harmful(letter) { '?' } else { letter })
         .collect()
+}
+
+/// Whether a letter does something to a terminal instead of standing there: control characters,
+/// line ends, and what turns the direction of the text behind it.
+pub fn is_harmful(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Opens what of standard input, output and error was given to us closed: else the next file or
@@ -59,6 +66,7 @@ mod tests {
     #[test]
     fn control_sequences_do_not_reach_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\nc\u{9b}d"), "a?[2Jb?c?d");
+        assert_eq!(clean("a\u{202e}b\u{2028}c"), "a?b?c");
         assert_eq!(clean("größer"), "größer");
     }
 

@@ -3,19 +3,23 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::arguments::Arguments;
+use crate::measured::Told;
 use crate::show::Progress;
 
 const TOPIC: &str = "orders";
 const PARTITIONS: u32 = 6;
+/// The service is told within a moment, or never.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the programs and the two libraries stand.
 pub struct Workshop {
@@ -73,48 +77,112 @@ impl Workshop {
         })
     }
 
-    /// Runs the producer, stock or with the service, and gives its own account.
-    pub fn produce(
+    /// Runs the producer with stock librdkafka; its own statistics.
+    pub fn produce_stock(
         &self,
         arguments: &Arguments,
         cluster: &Cluster,
-        service: Option<&Service>,
         progress: &Progress,
     ) -> Result<Value, Box<dyn Error>> {
-        let (name, library) = match service {
-            None => ("1/2 stock librdkafka", &self.stock),
-            Some(_) => ("2/2 through our librdkafka.so.1", &self.ours),
-        };
-        let mut command = plain(&self.producer);
+        let mut producer = Producer::start(self.producer(&self.stock), arguments, cluster)?;
+        let statistics = producer.statistics("1/3 stock librdkafka", progress)?;
+        producer.end()?;
+        Ok(statistics)
+    }
+
+    /// Runs the producer through our librdkafka; its own statistics, and what the service was told.
+    pub fn produce(
+        &self,
+        name: &str,
+        mode: &str,
+        arguments: &Arguments,
+        cluster: &Cluster,
+        service: &Service,
+        progress: &Progress,
+    ) -> Result<Told, Box<dyn Error>> {
+        let mut command = self.producer(&self.ours);
         command
-            .args(["-b", &cluster.brokers, "-t", TOPIC, "-s"])
-            .args([
-                "-n",
-                &arguments.records.to_string(),
-                "-r",
-                &arguments.rate.to_string(),
-            ])
-            .env("LD_LIBRARY_PATH", library)
-            .stdout(Stdio::piped());
-        if let Some(service) = service {
-            command.env("SUPERSTREAM_HOST", &service.host);
-        }
-        let mut child = command.spawn()?;
-        let expected = f64::from(arguments.records) / f64::from(arguments.rate);
+            .env("SUPERSTREAM_HOST", &service.host)
+            .env("SUPERSTREAM_MODE", mode);
+        let mut producer = Producer::start(command, arguments, cluster)?;
+        let statistics = producer.statistics(name, progress)?;
+        let client = service.newest_client_once_gone()?;
+        producer.end()?;
+        Told::new(&statistics, client)
+    }
+
+    fn producer(&self, library: &Path) -> Command {
+        let mut command = plain(&self.producer);
+        command.env("LD_LIBRARY_PATH", library);
+        command
+    }
+}
+
+/// The producer. Its process goes on after its client is destroyed, as applications do: nobody
+/// keeps an exit waiting to have a last report sent.
+struct Producer {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Option<JoinHandle<io::Result<String>>>,
+    expected: Duration,
+}
+
+impl Producer {
+    fn start(
+        mut command: Command,
+        arguments: &Arguments,
+        cluster: &Cluster,
+    ) -> Result<Self, Box<dyn Error>> {
+        let (records, rate) = (arguments.records, arguments.rate);
+        let mut child = command
+            .args(["-b", &cluster.brokers, "-t", TOPIC, "-s", "-w"])
+            .args(["-n", &records.to_string(), "-r", &rate.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut stdout = child.stdout.take().ok_or("no pipe")?;
+        let output = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
+        Ok(Self {
+            stdin: child.stdin.take(),
+            child,
+            output: Some(output),
+            expected: Duration::from_secs_f64(f64::from(records) / f64::from(rate)),
+        })
+    }
+
+    /// Its own statistics, once it has produced everything.
+    fn statistics(&mut self, name: &str, progress: &Progress) -> Result<Value, Box<dyn Error>> {
         let begin = Instant::now();
-        while child.try_wait()?.is_none() {
-            progress.part(name, begin.elapsed().as_secs_f64() / expected);
+        let output = self.output.take().ok_or("it was asked before")?;
+        while !output.is_finished() {
+            let part = begin.elapsed().as_secs_f64() / self.expected.as_secs_f64();
+            progress.part(name, part);
             std::thread::sleep(Duration::from_millis(100));
         }
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            return Err(format!("the producer ended with {}", output.status).into());
-        }
+        let text = output.join().map_err(|_| "its output was not read")??;
         progress.done(name);
-        let text = String::from_utf8_lossy(&output.stdout);
         let account = text.lines().last().unwrap_or_default();
         Ok(serde_json::from_str(account)
             .map_err(|error| format!("the producer's account {account:?}: {error}"))?)
+    }
+
+    fn end(mut self) -> Result<(), Box<dyn Error>> {
+        self.stdin.take();
+        match self.child.wait()? {
+            status if status.success() => Ok(()),
+            status => Err(format!("the producer ended with {status}").into()),
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // It may have ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -173,17 +241,29 @@ impl Service {
         Ok(Self { host, child })
     }
 
-    /// All that the service knows of the one client of the demo.
-    pub fn only_client(&self) -> Result<Value, Box<dyn Error>> {
-        let get = |path: &str| -> Result<Value, Box<dyn Error>> {
-            let answer = ureq::get(format!("{}{path}", self.host)).call()?;
-            Ok(serde_json::from_reader(answer.into_body().into_reader())?)
-        };
-        let list = get("/v1/clients")?;
-        let hash = list["clients"][0]["client_hash"]
-            .as_str()
-            .ok_or("the service knows of no client")?;
-        get(&format!("/v1/clients/{hash}"))
+    /// All that the service knows of its newest client, once that has said goodbye: after its last
+    /// report.
+    fn newest_client_once_gone(&self) -> Result<Value, Box<dyn Error>> {
+        let begin = Instant::now();
+        loop {
+            let list = self.get("/v1/clients?limit=1")?;
+            let client = &list["clients"][0];
+            let hash = client["client_hash"]
+                .as_str()
+                .ok_or("the service knows of no client")?;
+            if !client["gone_at_ms"].is_null() {
+                return self.get(&format!("/v1/clients/{hash}"));
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err("the producer's client has not told the service of its end".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
+        let answer = ureq::get(format!("{}{path}", self.host)).call()?;
+        Ok(serde_json::from_reader(answer.into_body().into_reader())?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write, stderr};
 
 use serde_json::Value;
 
-use crate::number;
+use crate::measured::Runs;
 
 const BAR: usize = 40;
 
@@ -52,30 +52,6 @@ impl Progress {
     }
 }
 
-/// What was saved, in percent of stock.
-pub struct Saved {
-    pub bytes: f64,
-    pub requests: f64,
-}
-
-impl Saved {
-    pub fn between(stock: &Value, tuned: &Value) -> Result<Self, Box<dyn Error>> {
-        let saved = |name| -> Result<f64, Box<dyn Error>> {
-            let before = number(stock, name)?;
-            Ok((1.0 - number(tuned, name)? / before) * 100.0)
-        };
-        for name in ["messages", "message_bytes"] {
-            if number(stock, name)? != number(tuned, name)? {
-                return Err(format!("the two runs differ in their {name}").into());
-            }
-        }
-        Ok(Self {
-            bytes: saved("tx_bytes")?,
-            requests: saved("tx_requests")?,
-        })
-    }
-}
-
 /// The configuration before and after, with the reason for each change.
 pub fn configuration(client: &Value) {
     println!("\nConfiguration");
@@ -103,35 +79,60 @@ pub fn configuration(client: &Value) {
     }
 }
 
-/// The two runs beside each other.
-pub fn side_by_side(stock: &Value, tuned: &Value, saved: &Saved) {
-    let row = |name: &str, key: &str| {
-        println!(
-            "  {name:<20} {:>14} {:>14}",
-            count(stock, key),
-            count(tuned, key)
-        );
-    };
-    println!("\nMeasured by librdkafka's own statistics in the producer");
-    println!("  {:<20} {:>14} {:>14}", "", "stock", "superstream");
-    row("records", "messages");
-    row("payload bytes", "message_bytes");
-    row("bytes on the wire", "tx_bytes");
-    row("requests", "tx_requests");
-    for (name, key, saved) in [
-        ("bytes on the wire", "tx_bytes", saved.bytes),
-        ("requests", "tx_requests", saved.requests),
-    ] {
-        let most = stock[key].as_f64().unwrap_or(0.0);
-        println!("\n  {name}: {saved:.1} % less");
-        for (who, run) in [("stock", stock), ("superstream", tuned)] {
-            println!(
-                "  {who:>12} {}",
-                bar(run[key].as_f64().unwrap_or(0.0), most)
-            );
-        }
+/// The runs beside each other: what each producer's own statistics say, and what the service was
+/// told.
+pub fn accounts(runs: &Runs) {
+    let (observing, tuned) = (&runs.observing, &runs.tuned);
+    println!("\nMeasured, by librdkafka's own statistics in the producer and by the reports");
+    println!(
+        "  {:<18} {:>11} {:>11} {:>11} {:>11} {:>11}",
+        "", "stock", "observing", "", "tuned", ""
+    );
+    println!(
+        "  {:<18} {:>11} {:>11} {:>11} {:>11} {:>11}",
+        "", "statistics", "statistics", "reports", "statistics", "reports"
+    );
+    let accounts = [
+        runs.stock,
+        observing.statistics,
+        observing.reports,
+        tuned.statistics,
+        tuned.reports,
+    ]
+    .map(|account| account.rows());
+    for (row, (name, _)) in accounts[0].iter().enumerate() {
+        let [stock, one, two, three, four] = accounts.map(|account| count(account[row].1));
+        println!("  {name:<18} {stock:>11} {one:>11} {two:>11} {three:>11} {four:>11}");
     }
-    println!();
+    let [two, four] = [observing, tuned].map(|run| count(run.produce_bytes()));
+    println!(
+        "  {:<18} {:>11} {:>11} {two:>11} {:>11} {four:>11}",
+        "produce bytes", "", "", ""
+    );
+    println!(
+        "  Reports and statistics differ by at most {:.2} %. The first connection, to an address of\n  \
+         bootstrap.servers, is left out: librdkafka's statistics forget it.",
+        runs.difference()
+    );
+}
+
+/// What the tuned producer saves, in the service's words.
+pub fn saving(runs: &Runs) -> Result<(), Box<dyn Error>> {
+    let (saved, own) = (runs.saved()?, runs.saved_by_statistics());
+    println!("\nSaved, as the service tells it: tuned against observing");
+    for (name, saved, own) in [
+        ("bytes on the wire", saved.bytes, own.bytes),
+        ("produce requests", saved.requests, own.requests),
+    ] {
+        println!("\n  {name}: {saved:.1} % less ({own:.1} % by statistics, against stock)");
+        println!("  {:>12} {}", "observing", bar(1.0, 1.0));
+        println!("  {:>12} {}", "tuned", bar(1.0 - saved / 100.0, 1.0));
+    }
+    println!(
+        "\nThe same of your own programs: `superstream top --host URL` for all clients of a \
+         service,\n`superstream status` for the processes of this machine.\n"
+    );
+    Ok(())
 }
 
 fn rows<'v>(document: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
@@ -143,8 +144,8 @@ fn text<'v>(row: &'v Value, name: &str) -> &'v str {
 }
 
 /// A number with its thousands apart.
-fn count(document: &Value, name: &str) -> String {
-    let digits = document[name].as_u64().unwrap_or(0).to_string();
+fn count(number: u64) -> String {
+    let digits = number.to_string();
     let mut apart = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {

@@ -8,9 +8,12 @@
 //! Secrets never enter these types: the library masks a configuration before it builds one.
 
 pub mod board;
+pub mod measured;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use measured::{Measured, Records, Requests};
 
 /// A configuration as properties and their values, named as librdkafka names them.
 pub type Configuration = Map<String, Value>;
@@ -76,6 +79,15 @@ pub struct RegisterClient {
     pub client_ip: String,
     /// The host's name.
     pub client_host: String,
+    /// All addresses of the host that others may know it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// `client.software.name`: what the client library calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_software_name: Option<String>,
+    /// `client.software.version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_software_version: Option<String>,
     /// Producer or consumer.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ClientKind>,
@@ -85,6 +97,9 @@ pub struct RegisterClient {
     /// `rd_kafka_version_str()` of the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
+    /// The file that the engine lies in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_file: Option<String>,
     /// The same for every try to register one client, so that a repeated registration is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
@@ -106,6 +121,9 @@ pub struct Registered {
     /// Kept for the deployed SDKs.
     #[serde(default)]
     pub learning_factor: i64,
+    /// How often the client is to report, in ms; absent: as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_interval_ms: Option<u64>,
     /// The start message.
     #[serde(flatten)]
     pub start: StartClient,
@@ -171,7 +189,7 @@ pub struct Refusal {
 /// Topics and the partitions that were used.
 pub type TopicsPartitions = std::collections::BTreeMap<String, Vec<i32>>;
 
-/// `clientsUpdate`: what a client did since its last report.
+/// `clientsUpdate`: what a client has done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientReport {
@@ -183,6 +201,66 @@ pub struct ClientReport {
     pub producer_topics_partitions: TopicsPartitions,
     /// Topics that the client consumed from.
     pub consumer_group_topics_partitions: TopicsPartitions,
+    /// Grows with each report of a client; 0 where the peer does not count. A report that is not
+    /// newer than one that was taken is taken already.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+    /// Totals since the client's creation; absent where the peer does not measure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Nothing will follow: the client is closed, and these are its last figures.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+}
+
+/// The reports of several clients in one message.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reports {
+    /// One for each client.
+    pub reports: Vec<ClientReport>,
+}
+
+/// The answer to [`Reports`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportsTaken {
+    /// What became of each report. One that is not here is to be sent again.
+    pub reports: Vec<ReportTaken>,
+    /// How often the clients are to report, in ms; absent: as before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_interval_ms: Option<u64>,
+}
+
+/// What became of one report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportTaken {
+    /// The client.
+    pub client_hash: String,
+    /// The newest report of this client that was taken.
+    pub sequence: u64,
+    /// The service does not know the client: it is to register again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+    /// The advice that a client like this one would get now, where it is another than it got. It
+    /// applies at the next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<StartClient>,
+    /// What the client is compared with, where the service knows something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+}
+
+/// What an earlier client of the same kind, `client.id` and only topic measured while it ran
+/// without changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Baseline {
+    /// What was acknowledged.
+    pub delivered: Records,
+    /// The produce requests that it took.
+    pub produce: Requests,
 }
 
 /// `clientErrors`: something that concerns the service went wrong in a client.
@@ -220,4 +298,8 @@ pub struct Updates {
 pub struct Problem {
     /// What is wrong and what to do about it.
     pub error: String,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, middleware};
 use superstream_protocol::{
-    ClientConfigUpdate, ClientError, ClientKind, ClientReport, RegisterClient, Updates,
+    ClientConfigUpdate, ClientError, ClientKind, ClientReport, RegisterClient, Reports,
+    ReportsTaken, Updates,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -20,8 +23,10 @@ use tower_http::timeout::TimeoutLayer;
 use crate::auth;
 use crate::body::Message;
 use crate::directory::{Directory, ServiceError};
+use crate::metrics;
 use crate::problem::{self, ApiError};
-use crate::view::{ClientDetail, ClientList, Health, ListQuery};
+use crate::tally::Tally;
+use crate::view::{ClientDetail, ClientList, Health, History, ListQuery, TotalsView};
 
 /// How long a request may take, from its headers to its answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,17 +36,24 @@ pub const DEFAULT_PAGE: u32 = 100;
 pub const MAX_PAGE: u32 = 1_000;
 /// Longest pattern to look for clients by, in characters.
 pub const MAX_PATTERN: usize = 250;
+/// Most tags to look for clients by.
+pub const MAX_TAGS: usize = 20;
 
 type Shared = State<Arc<Directory>>;
 
 /// The whole API over a directory, for those who know the token.
 pub fn router(directory: Arc<Directory>, token: Option<Arc<str>>) -> Router {
+    let tally = directory.tally().clone();
     Router::new()
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .route("/v1/totals", get(totals))
+        .route("/v1/reports", post(reports))
         .route("/v1/clients", get(list).post(register))
         .route("/v1/clients/{client_hash}", get(client).delete(goodbye))
         .route("/v1/clients/{client_hash}/config", put(configure))
         .route("/v1/clients/{client_hash}/reports", post(report))
+        .route("/v1/clients/{client_hash}/history", get(history))
         .route("/v1/clients/{client_hash}/errors", post(error))
         .route("/v1/clients/{client_hash}/updates", get(updates))
         .fallback(unknown_path)
@@ -53,6 +65,13 @@ pub fn router(directory: Arc<Directory>, token: Option<Arc<str>>) -> Router {
         ))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(middleware::from_fn(problem::speak))
+        .layer(middleware::from_fn_with_state(tally, count))
+}
+
+async fn count(State(tally): State<Arc<Tally>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    tally.answer(response.status().as_u16());
+    response
 }
 
 /// Asks the directory on a thread that may wait for the disk.
@@ -106,10 +125,19 @@ async fn report(
     Message(message): Message<ClientReport>,
 ) -> Result<StatusCode, ApiError> {
     ask(directory, move |directory| {
-        directory.report(&client, &message)
+        directory.report(&client, message)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reports(
+    State(directory): Shared,
+    Message(message): Message<Reports>,
+) -> Result<Json<ReportsTaken>, ApiError> {
+    ask(directory, move |directory| directory.reports(message))
+        .await
+        .map(Json)
 }
 
 async fn error(
@@ -169,6 +197,28 @@ async fn list(
         .map(Json)
 }
 
+async fn history(
+    State(directory): Shared,
+    ClientHash(client): ClientHash,
+    RawQuery(query): RawQuery,
+) -> Result<Json<History>, ApiError> {
+    let (limit, after) = page(query.as_deref())?;
+    ask(directory, move |directory| {
+        directory.history(&client, limit, after)
+    })
+    .await
+    .map(Json)
+}
+
+async fn totals(State(directory): Shared) -> Result<Json<TotalsView>, ApiError> {
+    ask(directory, Directory::totals).await.map(Json)
+}
+
+async fn metrics(State(directory): Shared) -> Result<Response, ApiError> {
+    let text = ask(directory, Directory::metrics).await?;
+    Ok(([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+}
+
 async fn unknown_path() -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
@@ -193,33 +243,49 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientHash {
     }
 }
 
-fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
-    let mut list = ListQuery {
-        limit: DEFAULT_PAGE,
-        ..ListQuery::default()
-    };
+/// How much of a list is wanted, and after which point of it.
+fn page(query: Option<&str>) -> Result<(u32, Option<i64>), ApiError> {
+    let mut page = (DEFAULT_PAGE, None);
     for (name, value) in pairs(query) {
         match name.as_str() {
             "limit" => {
                 let limit = number(&name, &value, 1, MAX_PAGE.into())?;
-                list.limit = u32::try_from(limit).unwrap_or(MAX_PAGE);
+                page.0 = u32::try_from(limit).unwrap_or(MAX_PAGE);
             }
             "after" => {
                 let after = number(&name, &value, 0, i64::MAX as u64)?;
-                list.after = Some(i64::try_from(after).unwrap_or(i64::MAX));
+                page.1 = Some(i64::try_from(after).unwrap_or(i64::MAX));
             }
+            _ => {}
+        }
+    }
+    Ok(page)
+}
+
+fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
+    let (limit, after) = page(query)?;
+    let mut list = ListQuery {
+        limit,
+        after,
+        ..ListQuery::default()
+    };
+    for (name, value) in pairs(query) {
+        match name.as_str() {
             "type" => list.kind = Some(kind(&value)?),
             "client_id" if value.chars().count() > MAX_PATTERN => {
                 let words = format!("client_id must have at most {MAX_PATTERN} characters");
                 return Err(ApiError::bad_request(words));
             }
             "client_id" => list.client_id = Some(value),
-            "tag" => {
-                list.tag = Some(match value.split_once('=') {
-                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                    None => (value, None),
-                });
+            "tag" if list.tags.len() == MAX_TAGS => {
+                let words = format!("tag must be given at most {MAX_TAGS} times");
+                return Err(ApiError::bad_request(words));
             }
+            "tag" => list.tags.push(match value.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (value, None),
+            }),
+            "alive" => list.alive = Some(truth(&name, &value)?),
             _ => {}
         }
     }
@@ -241,6 +307,11 @@ fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64, ApiErro
             Err(ApiError::bad_request(words))
         }
     }
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, ApiError> {
+    let words = format!("{name} must be true or false");
+    value.parse().map_err(|_| ApiError::bad_request(words))
 }
 
 fn kind(value: &str) -> Result<ClientKind, ApiError> {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::problem::ApiError;
+use crate::shape;
 
 /// Largest body that is taken.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -21,15 +22,6 @@ const MAX_DISCARDED: usize = 16 * MAX_BODY;
 const CONFIGURATION: &str = "config";
 /// Beyond this, a floating point number does not tell which whole number it stands for.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-/// Fields that hold a name out of a list. serde would also take an object for one, and the
-/// library reads a mode that it does not know as `observe`; stored, that would be a lie.
-const NAMES: [(&str, &[&str]); 2] = [
-    ("type", &["producer", "consumer", "admin"]),
-    ("mode", &["active", "observe"]),
-];
-/// Fields that hold a list of objects. serde would also take lists in the list.
-const LISTS: [&str; 2] = ["changes", "refusals"];
-
 /// A message of the protocol, out of a JSON body.
 pub struct Message<T>(pub T);
 
@@ -101,7 +93,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
         ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
     })?;
-    check_shape(&value).map_err(ApiError::unprocessable)?;
+    shape::check(&value).map_err(ApiError::unprocessable)?;
     for (name, field) in value.as_object_mut().into_iter().flatten() {
         if name != CONFIGURATION {
             whole_numbers(field);
@@ -128,36 +120,10 @@ fn whole_numbers(value: &mut Value) {
     }
 }
 
-/// serde takes more than the protocol says: a list for an object, field by field, and an object
-/// for a name. Nobody should come to rely on that.
-fn check_shape(value: &Value) -> Result<(), String> {
-    let Value::Object(message) = value else {
-        return Err("the message must be a JSON object".to_owned());
-    };
-    for (field, names) in NAMES {
-        let known = match message.get(field) {
-            Some(Value::String(name)) => names.contains(&name.as_str()),
-            Some(other) => other.is_null(),
-            None => true,
-        };
-        if !known {
-            return Err(format!("{field} must be one of {}", names.join(", ")));
-        }
-    }
-    for list in LISTS {
-        if let Some(Value::Array(items)) = message.get(list)
-            && !items.iter().all(Value::is_object)
-        {
-            return Err(format!("{list} must be a list of objects"));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use superstream_protocol::{ClientConfigUpdate, RegisterClient};
+    use superstream_protocol::{ClientConfigUpdate, ClientReport, RegisterClient, Reports};
 
     fn register(text: &str) -> Result<RegisterClient, StatusCode> {
         parse(text.as_bytes()).map_err(|e| axum::response::IntoResponse::into_response(e).status())
@@ -192,6 +158,31 @@ mod tests {
         assert!(parse::<ClientConfigUpdate>(b"{\"mode\":\"passive\"}").is_err());
         assert!(parse::<ClientConfigUpdate>(b"{\"mode\":null}").is_err());
         assert!(parse::<ClientConfigUpdate>(b"{\"refusals\":[[\"k\",\"v\",\"r\"]]}").is_err());
+    }
+
+    #[test]
+    fn lists_are_not_objects() {
+        let refused = |text: &str| {
+            let reports = format!("{{\"reports\":[{text}]}}");
+            assert!(parse::<Reports>(reports.as_bytes()).is_err(), "{text}");
+            parse::<ClientReport>(text.as_bytes()).is_err()
+        };
+        for text in [
+            "[]",
+            "{\"measured\":[]}",
+            "{\"measured\":{\"other_topics\":[]}}",
+            "{\"measured\":{\"topics\":{\"t\":[]}}}",
+            "{\"measured\":{\"topics\":{\"t\":{\"accepted\":[1,2]}}}}",
+            "{\"measured\":{\"brokers\":[[]]}}",
+            "{\"measured\":{\"brokers\":[{\"sent\":[1,2]}]}}",
+            "{\"measured\":{\"brokers\":[{\"round_trip_us\":{\"x\":1}}]}}",
+            "{\"measured\":{\"delivery_latency_us\":{\"1\":-1}}}",
+        ] {
+            assert!(refused(text), "{text}");
+        }
+        let topic = "{\"producer_topics_partitions\":{\"measured\":[0],\"reports\":[1]}}";
+        assert!(parse::<ClientReport>(topic.as_bytes()).is_ok());
+        assert!(parse::<ClientReport>(b"{\"measured\":null}").is_ok());
     }
 
     #[test]

@@ -4,18 +4,28 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use superstream_protocol::{
-    ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, Updates,
+    ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, ReportTaken,
+    Reports, ReportsTaken, StartClient, Updates,
 };
 
+use crate::bounds;
 use crate::mask::Masker;
+use crate::metrics;
 use crate::rules::{Rules, Traits};
-use crate::store::{Store, StoreError};
-use crate::view::{ClientDetail, ClientList, ListQuery};
+use crate::store::{Receipt, Store, StoreError, Totals};
+use crate::tally::Tally;
+use crate::view::{ClientDetail, ClientList, History, ListQuery, TotalsView};
 
 /// Longest registration id, in characters.
 pub const MAX_REGISTRATION_ID: usize = 128;
+
+/// The most reports in one message.
+pub const MAX_REPORTS: usize = 1_000;
+/// A client that was not heard of in so many report intervals is not counted as alive.
+const SILENT_INTERVALS: u32 = 3;
 
 /// The account that every token of this service belongs to.
 const ACCOUNT: &str = "local";
@@ -73,17 +83,32 @@ pub struct Directory {
     rules: RwLock<Arc<Rules>>,
     masker: Masker,
     observe: bool,
+    report_interval: Duration,
+    tally: Arc<Tally>,
 }
 
 impl Directory {
     /// A service over a store. `observe` has every client observe, whatever the rules say.
-    pub fn new(store: Store, rules: Rules, masker: Masker, observe: bool) -> Self {
+    pub fn new(
+        store: Store,
+        rules: Rules,
+        masker: Masker,
+        observe: bool,
+        report_interval: Duration,
+    ) -> Self {
         Self {
             store,
             rules: RwLock::new(Arc::new(rules)),
             masker,
             observe,
+            report_interval,
+            tally: Arc::default(),
         }
+    }
+
+    /// What this service has done since it was started.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// Gives advice by these rules from now on.
@@ -106,6 +131,19 @@ impl Directory {
         }
     }
 
+    /// The advice for a client, by the rules and the mode of the service.
+    fn decide(&self, rules: &Rules, traits: &Traits) -> StartClient {
+        let mut start = rules.decide(traits);
+        if self.observe {
+            start.mode = Mode::Observe;
+        }
+        start
+    }
+
+    fn report_interval_ms(&self) -> Option<u64> {
+        u64::try_from(self.report_interval.as_millis()).ok()
+    }
+
     /// A client introduces itself and is given advice.
     pub fn register(&self, mut message: RegisterClient) -> Result<Registration, ServiceError> {
         if let Some(id) = &message.registration_id
@@ -120,21 +158,24 @@ impl Directory {
         // The rules see what the client sent; the store never does.
         let mut traits = Traits::of(&message);
         let (client_hash, mut start, is_new) = if message.dry_run {
-            (String::new(), rules.decide(&traits), false)
+            (String::new(), self.decide(&rules, &traits), false)
         } else {
             self.masker.registration(&mut message);
-            self.store.register(&message, |topics| {
-                traits.topics.extend(topics);
-                rules.decide(&traits)
+            let is_veiled = Traits::of(&message) != traits;
+            self.store.register(&message, is_veiled, |past| {
+                traits.remember(past);
+                self.decide(&rules, &traits)
             })?
         };
         if self.observe {
+            // An answer of before may be from a service that did not.
             start.mode = Mode::Observe;
         }
         let registered = Registered {
             client_hash,
             account_name: ACCOUNT.into(),
             learning_factor: 0,
+            report_interval_ms: self.report_interval_ms(),
             start,
         };
         Ok(Registration { registered, is_new })
@@ -151,10 +192,65 @@ impl Directory {
         found(self.store.configure(client, &message)?)
     }
 
-    /// A client tells which topics it used.
-    pub fn report(&self, client: &str, message: &ClientReport) -> Result<(), ServiceError> {
+    /// A client tells what it has done.
+    pub fn report(&self, client: &str, mut message: ClientReport) -> Result<(), ServiceError> {
         same_client(client, &message.client_hash)?;
-        found(self.store.report(client, message)?)
+        message.client_hash = client.to_owned();
+        let receipts = self.keep(&mut [message])?;
+        found(receipts.iter().all(|receipt| *receipt != Receipt::Unknown))
+    }
+
+    /// Several clients tell what they have done: all of it is taken, or nothing.
+    pub fn reports(&self, mut message: Reports) -> Result<ReportsTaken, ServiceError> {
+        let count = message.reports.len();
+        if count > MAX_REPORTS {
+            return Err(ServiceError::Invalid(format!(
+                "the message holds {count} reports: send at most {MAX_REPORTS} at once"
+            )));
+        }
+        let receipts = self.keep(&mut message.reports)?;
+        let rules = self.rules();
+        let clients = message.reports.iter().zip(&receipts);
+        let clients = clients.filter(|(_, receipt)| **receipt != Receipt::Unknown);
+        let clients = clients.map(|(report, _)| report.client_hash.as_str());
+        let baselines = self.store.baselines(clients.clone())?;
+        let advice = self
+            .store
+            .newer_advice(clients, |traits| self.decide(&rules, traits))?;
+        let taken = message
+            .reports
+            .iter()
+            .zip(receipts)
+            .map(|(report, receipt)| {
+                let (sequence, unknown) = match receipt {
+                    Receipt::Taken { sequence, .. } => (sequence, false),
+                    Receipt::Unknown => (0, true),
+                };
+                ReportTaken {
+                    client_hash: report.client_hash.clone(),
+                    sequence,
+                    unknown,
+                    advice: advice.get(report.client_hash.as_str()).cloned(),
+                    baseline: baselines.get(report.client_hash.as_str()).copied(),
+                }
+            });
+        Ok(ReportsTaken {
+            reports: taken.collect(),
+            report_interval_ms: self.report_interval_ms(),
+        })
+    }
+
+    fn keep(&self, reports: &mut [ClientReport]) -> Result<Vec<Receipt>, ServiceError> {
+        for report in &mut *reports {
+            if let Some(measured) = &mut report.measured {
+                *measured = bounds::bounded(measured, &self.masker);
+            }
+        }
+        let receipts = self.store.report(reports)?;
+        for receipt in &receipts {
+            self.tally.report(*receipt);
+        }
+        Ok(receipts)
     }
 
     /// A client tells what went wrong.
@@ -198,14 +294,48 @@ impl Directory {
 
     /// A page of clients.
     pub fn list(&self, query: &ListQuery) -> Result<ClientList, ServiceError> {
-        Ok(self.store.list(query)?)
+        Ok(ClientList {
+            report_interval_ms: self.report_interval_ms(),
+            ..self.store.list(query, self.silence())?
+        })
     }
 
     /// All that is known of a client.
     pub fn client(&self, client: &str) -> Result<ClientDetail, ServiceError> {
         self.store
-            .client(client)?
+            .client(client, self.silence())?
             .ok_or(ServiceError::UnknownClient)
+    }
+
+    /// A page of what a client's reports have added, newest first.
+    pub fn history(
+        &self,
+        client: &str,
+        limit: u32,
+        after: Option<i64>,
+    ) -> Result<History, ServiceError> {
+        self.store
+            .history(client, limit, after)?
+            .ok_or(ServiceError::UnknownClient)
+    }
+
+    /// The sums over all clients.
+    pub fn totals(&self) -> Result<TotalsView, ServiceError> {
+        Ok(TotalsView::from(&self.sums()?))
+    }
+
+    /// The same and the service's own figures, as OpenMetrics text.
+    pub fn metrics(&self) -> Result<String, ServiceError> {
+        Ok(metrics::text(&self.sums()?, &self.tally))
+    }
+
+    fn sums(&self) -> Result<Totals, ServiceError> {
+        Ok(self.store.totals(self.silence())?)
+    }
+
+    /// Who has been silent for longer is not alive.
+    fn silence(&self) -> Duration {
+        self.report_interval.saturating_mul(SILENT_INTERVALS)
     }
 
     /// Forgets clients that are long gone. Tells how many.

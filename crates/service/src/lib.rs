@@ -6,6 +6,8 @@
 //! | [`directory`] | the service itself, without a transport: register, configure, report, … |
 //! | [`rules`] | the rules file, and advice from it |
 //! | [`store`] | clients, advice, reports and errors in SQLite |
+//! | `bounds` | what is kept of the figures that clients send |
+//! | `metrics`, `tally` | the sums, and the service's own counts, as OpenMetrics text |
 //! | [`mask`] | what hides secrets before anything is stored |
 //! | [`api`] | HTTP and JSON over the directory; `docs/openapi.yaml` describes it |
 //! | [`server`] | sockets, TLS, limits, start and stop |
@@ -19,14 +21,18 @@
 pub mod api;
 mod auth;
 mod body;
+mod bounds;
 pub mod directory;
 mod glob;
 pub mod mask;
+mod metrics;
 mod problem;
 pub mod reload;
 pub mod rules;
 pub mod server;
+mod shape;
 pub mod store;
+mod tally;
 mod tls;
 pub mod view;
 

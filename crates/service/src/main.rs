@@ -7,11 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use superstream_service::server::LEAST_REPORT_INTERVAL;
 use superstream_service::{Options, StartError, start};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the token is looked for when no flag gives it.
 const TOKEN_VARIABLE: &str = "SUPERSTREAM_TOKEN";
+/// The longest pause between reports that can be asked for.
+const MOST_REPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How often the parent is looked for with `--exit-with-parent`.
 const PARENT_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -53,6 +56,10 @@ struct Arguments {
     #[arg(long)]
     observe: bool,
 
+    /// How often clients are to report: seconds, or a number with s, m or h; from 1s to 24h
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = interval)]
+    report_interval: Duration,
+
     /// Serve HTTPS with this certificate chain (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -68,6 +75,27 @@ struct Arguments {
     /// Tell more on standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// `600`, `600s`, `10m` or `1h`.
+fn interval(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    // Rust would also take a sign.
+    let only_digits = digits.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| only_digits);
+    let seconds = unit
+        .zip(number)
+        .and_then(|(unit, number)| number.checked_mul(unit));
+    let interval = seconds.map(Duration::from_secs);
+    interval
+        .filter(|interval| (LEAST_REPORT_INTERVAL..=MOST_REPORT_INTERVAL).contains(interval))
+        .ok_or_else(|| "give seconds, or a number with s, m or h, from 1s to 24h".to_owned())
 }
 
 enum Failure {
@@ -120,6 +148,7 @@ fn run(arguments: Arguments, parent: u32) -> Result<(), Failure> {
         rules: arguments.rules,
         db: arguments.db,
         observe: arguments.observe,
+        report_interval: Some(arguments.report_interval),
         tls: arguments.tls_cert.zip(arguments.tls_key),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

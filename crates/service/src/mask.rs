@@ -61,11 +61,17 @@ impl Masker {
             &mut registration.version,
             &mut registration.client_ip,
             &mut registration.client_host,
-        ] {
+        ]
+        .into_iter()
+        .chain(&mut registration.addresses)
+        {
             *text = self.text(text);
         }
         for text in [
             &mut registration.engine_version,
+            &mut registration.engine_file,
+            &mut registration.client_software_name,
+            &mut registration.client_software_version,
             &mut registration.nats_connection_id,
         ] {
             *text = text.take().map(|text| self.text(&text));

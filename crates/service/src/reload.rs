@@ -90,7 +90,13 @@ mod tests {
     fn only_a_steady_and_valid_file_is_taken() {
         let store = Store::in_memory().unwrap();
         let rules = Rules::parse("").unwrap();
-        let directory = Arc::new(Directory::new(store, rules, Masker::default(), false));
+        let directory = Arc::new(Directory::new(
+            store,
+            rules,
+            Masker::default(),
+            false,
+            Duration::from_secs(600),
+        ));
         let mut watch = Watch::new("rules".into(), String::new(), directory.clone());
         let observe = || Ok("mode = \"observe\"".to_owned());
 

@@ -25,6 +25,9 @@ const WITHHELD: &str = "a rule of the service withholds advice from this client"
 /// Where a registered configuration may name the topics that the client will use.
 const TOPIC_KEYS: [&str; 4] = ["topic", "topics", "topics.list", "superstream.topics.list"];
 
+/// `linger.ms` and its alias.
+const LINGER: [&str; 2] = ["linger.ms", "queue.buffering.max.ms"];
+
 /// What is wrong with a rules file, with the line where it can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesError(String);
@@ -38,7 +41,7 @@ impl fmt::Display for RulesError {
 impl std::error::Error for RulesError {}
 
 /// What the rules look at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Traits {
     /// Producer, consumer or admin.
     pub kind: Option<ClientKind>,
@@ -50,6 +53,18 @@ pub struct Traits {
     pub tags: Option<BTreeMap<String, String>>,
     /// Topics that the client is known to use.
     pub topics: Vec<String>,
+    /// Its last run sent its records one by one, as an application does that waits for each
+    /// delivery. Lingering would slow that one down to a few records a second, and batch nothing.
+    pub is_one_by_one: bool,
+}
+
+/// What earlier runs of an application showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Topics that they used.
+    pub topics: Vec<String>,
+    /// See [`Traits::is_one_by_one`].
+    pub is_one_by_one: bool,
 }
 
 impl Traits {
@@ -61,7 +76,14 @@ impl Traits {
             language: registration.language.clone(),
             tags: tags(&registration.tags),
             topics: topics(&registration.config),
+            is_one_by_one: false,
         }
+    }
+
+    /// Adds what earlier runs showed.
+    pub fn remember(&mut self, past: Past) {
+        self.topics.extend(past.topics);
+        self.is_one_by_one = past.is_one_by_one;
     }
 }
 
@@ -157,6 +179,9 @@ impl Rules {
                 }
                 Effect::Withhold(error) => withheld = Some(error.clone()),
             }
+        }
+        if client.is_one_by_one {
+            advice.retain(|key, _| !LINGER.contains(&key.as_str()));
         }
         let start = withheld.is_none();
         let optimized_configuration = start.then_some(advice);

@@ -78,6 +78,7 @@ fn every_condition_must_hold() {
         language: "c".into(),
         tags: tags("{\"team\":\"pay\",\"size\":5,\"more\":true}"),
         topics: vec!["us.a".into(), "eu.a".into()],
+        is_one_by_one: false,
     };
     let given = |client: &Traits| advice(rules, client)["optimized_configuration"] != json!({});
     assert!(given(&full));

@@ -34,6 +34,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// How long requests under way may go on when the service stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often clients are to report where nothing else is asked for.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(600);
+/// The least of what can be asked for.
+pub const LEAST_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often clients that are long gone are forgotten.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 /// The pause after the system refused a connection, such as for want of descriptors.
@@ -52,6 +56,8 @@ pub struct Options {
     pub db: Option<PathBuf>,
     /// Have every client observe, whatever the rules say.
     pub observe: bool,
+    /// How often clients are to report; without it, [`REPORT_INTERVAL`].
+    pub report_interval: Option<Duration>,
     /// Files of the certificate chain and its key; with them, HTTPS is served instead of HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -166,7 +172,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let address = listener.local_addr().map_err(refused)?;
 
     let masker = Masker::new(options.token.as_deref());
-    let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
+    let interval = options.report_interval.unwrap_or(REPORT_INTERVAL);
+    let directory = Arc::new(Directory::new(
+        store,
+        rules,
+        masker,
+        options.observe,
+        interval.max(LEAST_REPORT_INTERVAL),
+    ));
     let token = options.token.map(Arc::from);
     if token.is_none() {
         log::warn!("no token is set: everyone who reaches {address} is served");

@@ -1,7 +1,15 @@
 //! What the service shows of its clients to the operator. Times are milliseconds since 1970.
 
+mod figures;
+
 use serde::Serialize;
+use superstream_protocol::measured::Measured;
 use superstream_protocol::{Change, ClientKind, Configuration, Mode, Refusal, TopicsPartitions};
+
+pub use figures::{
+    Baseline, ClientFigures, Consumed, History, HistoryRow, KindView, Latencies, Produced, Rates,
+    Saved, TotalsView,
+};
 
 /// The answer of `/health`.
 #[derive(Clone, Debug, Serialize)]
@@ -38,13 +46,22 @@ pub struct ClientSummary {
     pub last_seen_at_ms: i64,
     /// When it said goodbye.
     pub gone_at_ms: Option<i64>,
+    /// Whether it has not gone, and was heard of lately.
+    pub alive: bool,
+    /// Whether it runs with changes; `None` where it has not said. One that observes does not.
+    pub changed: Option<bool>,
     /// How many errors it has reported, forgotten ones included.
     pub errors_total: u64,
+    /// What it measured; `None` before its first report of figures.
+    pub figures: Option<ClientFigures>,
 }
 
 /// A page of the list, newest registration first.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ClientList {
+    /// How often clients are to report: rates are about as old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_interval_ms: Option<u64>,
     /// The clients of this page.
     pub clients: Vec<ClientSummary>,
     /// What to give as `after` for the next page; absent on the last.
@@ -62,8 +79,16 @@ pub struct ClientDetail {
     pub version: String,
     /// The version of the engine.
     pub engine_version: Option<String>,
+    /// The file that the engine lies in.
+    pub engine_file: Option<String>,
+    /// What the client library calls itself.
+    pub client_software_name: Option<String>,
+    /// Its version.
+    pub client_software_version: Option<String>,
     /// An address of the host.
     pub client_ip: String,
+    /// All addresses of the host.
+    pub addresses: Vec<String>,
     /// The process id.
     pub pid: Option<u32>,
     /// The application's own configuration, masked.
@@ -92,6 +117,10 @@ pub struct ClientDetail {
     pub producer_topics_partitions: TopicsPartitions,
     /// Topics that it consumed from, over all reports.
     pub consumer_group_topics_partitions: TopicsPartitions,
+    /// All that it measured, as it sent it last, within bounds.
+    pub measured: Option<Measured>,
+    /// How long things took.
+    pub latencies: Option<Latencies>,
     /// The latest errors, oldest first.
     pub errors: Vec<ReportedError>,
 }
@@ -116,6 +145,8 @@ pub struct ListQuery {
     pub kind: Option<ClientKind>,
     /// Only a `client.id` that fits this pattern of `*` and `?`.
     pub client_id: Option<String>,
-    /// Only those with this tag, and this value where one is given.
-    pub tag: Option<(String, Option<String>)>,
+    /// Only those with all of these tags, each with its value where one is given.
+    pub tags: Vec<(String, Option<String>)>,
+    /// Only those that are alive, or only those that are not.
+    pub alive: Option<bool>,
 }

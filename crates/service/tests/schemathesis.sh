@@ -19,29 +19,10 @@ st=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 seconds=${3:-40}
 here=$(cd "$(dirname "$0")" && pwd)
 openapi=$here/../../../docs/openapi.yaml
-work=$(mktemp -d)
-mkfifo "$work/out"
 token=schemathesis-run-token
+. "$here/serve.sh"
 # Schemathesis leaves files where it runs.
 cd "$work"
-
-"$service" --listen 127.0.0.1:0 --token "$token" --db "$work/db" --exit-with-parent \
-    >"$work/out" 2>"$work/err" &
-server=$!
-trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
-
-# The one line on standard output comes when the service listens, or never.
-line=
-read -r line <"$work/out" || true
-case $line in
-"listening on http"*) url=${line#listening on } ;;
-*)
-    echo "the service did not start:" >&2
-    cat "$work/err" >&2
-    exit 1
-    ;;
-esac
 
 hash=$(curl -sS --fail -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \
     -d '{"type":"producer","config":{"client.id":"orders"}}' "$url/v1/clients" |

@@ -1,5 +1,6 @@
 //! `superstream status`: what running processes asked, got, changed and refused.
 
+mod figures;
 mod memfd;
 mod table;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::member;
+use super::{figures, member};
 use crate::report::Page;
 use crate::text;
 
@@ -25,6 +25,18 @@ pub fn of(document: &Value) -> String {
         );
     }
     page.line("service", &service(document));
+    let outage = member(document, "/service/last_outage");
+    if !outage.is_empty() {
+        page.line("", outage);
+    }
+    if let Some(errors) = document.pointer("/superstream/caught/errors") {
+        let last = member(document, "/superstream/caught/last");
+        let words = format!(
+            "{} of our own were caught, the last one at {last}",
+            plain(errors)
+        );
+        page.line("errors", &words);
+    }
     let clients: Vec<&Value> = list(document, "/clients").collect();
     if clients.is_empty() {
         page.line("clients", "none");
@@ -72,6 +84,15 @@ fn describe(page: &mut Page, client: &Value) {
     } else {
         page.0.push_str(&rows_of(&rows));
     }
+    let next = "/at_next_start/optimized_configuration";
+    if let Some(advice) = client.pointer(next).and_then(Value::as_object) {
+        let values: Vec<String> = advice
+            .iter()
+            .map(|(key, value)| format!("{key}={}", plain(value)))
+            .collect();
+        page.line("next start", &format!("advised: {}", values.join(", ")));
+    }
+    figures::describe(page, client);
     for error in list(client, "/errors") {
         page.line("error", &plain(error));
     }
@@ -152,7 +173,8 @@ mod tests {
             "pid": 7,
             "superstream": {"version": "0.1.0", "on": true, "mode": "active"},
             "engines": [{"version": "2.0.2", "file": "/lib/librdkafka.so.1"}],
-            "service": {"host": "http://h", "state": "down", "reason": "timed out"},
+            "service": {"host": "http://h", "state": "down", "reason": "timed out",
+                        "last_outage": "the service was not reached for 3 s"},
             "clients": [{
                 "client": {"type": "producer", "client_id": "orders\u{1b}[2J"},
                 "changes": [
@@ -160,6 +182,17 @@ mod tests {
                     {"key": "compression.type", "old": "none", "new": "zstd", "reason": "r"},
                 ],
                 "refusals": [{"key": "acks", "asked": 1, "reason": "never touched"}],
+                "at_next_start": {"start": true, "optimized_configuration": {"linger.ms": 80}},
+                "measured": {
+                    "topics": {"t": {
+                        "accepted": {"records": 1000, "bytes": 300_000},
+                        "delivered": {"records": 990, "bytes": 297_000},
+                        "failed": {"records": 3, "bytes": 900},
+                    }},
+                    "brokers": [{"id": 1, "produce": {"requests": 99, "bytes": 59_400}}],
+                    "transport_errors": {"-195": 2},
+                },
+                "saving": {"baseline": {"wire_ratio": 1.0, "records_per_request": 2.0}},
             }],
             "clients_left_out": 2,
         });
@@ -167,10 +200,17 @@ mod tests {
 process 7: Superstream 0.1.0 on, mode active
   librdkafka  2.0.2, /lib/librdkafka.so.1
   service     http://h: does not answer (timed out)
+              the service was not reached for 3 s
   client      producer \"orders\\u{1b}[2J\"
     changed  linger.ms         5 -> 100      fewer requests
     changed  compression.type  none -> zstd  r
     refused  acks              1             never touched
+  next start  advised: linger.ms=80
+  delivered   990 records, 297 kB of payload, in 99 requests of 59.4 kB on the wire
+              3 failed, 7 not acknowledged yet
+  saved       80.0 % of the bytes on the wire, 80.0 % of the requests, against an earlier
+              client without changes
+  failed      requests: 2 with librdkafka's code -195
               2 more clients are not shown
 ";
         assert_eq!(of(&document), expected);

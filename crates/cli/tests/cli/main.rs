@@ -3,8 +3,11 @@
 
 mod bindings;
 mod doctor;
+mod fake_service;
 mod refusals;
 mod run;
 mod service;
 mod status;
 mod support;
+mod top;
+mod top_screen;

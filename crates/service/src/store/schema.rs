@@ -11,8 +11,11 @@ use super::StoreError;
 
 /// Marks the file as ours: "SSTR".
 const APPLICATION: i32 = 0x5353_5452;
-/// The version of `schema.sql`.
-const VERSION: i32 = 1;
+/// What makes each version out of the one before; the first out of nothing. A new database goes
+/// through all of them, so that a mended one is no different.
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+/// The version that this service works with.
+const VERSION: i32 = STEPS.len() as i32;
 /// How long to wait for another process that has the file locked.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -25,7 +28,7 @@ pub fn make_private(file: &Path) -> io::Result<()> {
     options.open(file).map(drop)
 }
 
-/// Sets a connection up, and the tables in a new database.
+/// Sets a connection up, the tables in a new database, and what is missing in an older one.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY)?;
     check(connection)?;
@@ -35,8 +38,11 @@ pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(include_str!("schema.sql"))?;
+    let done = usize::try_from(version).unwrap_or(0);
+    if done < STEPS.len() {
+        for step in &STEPS[done..] {
+            transaction.execute_batch(step)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
@@ -52,9 +58,9 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (owner, version) {
         (0, 0) if tables == 0 => Ok(()),
-        (APPLICATION, VERSION) => Ok(()),
+        (APPLICATION, 1..=VERSION) => Ok(()),
         (APPLICATION, _) => Err(StoreError::Foreign(format!(
-            "the database has version {version} and this service knows {VERSION}: use the \
+            "the database has version {version} and this service knows up to {VERSION}: use the \
              service that made it, or another file"
         ))),
         _ => Err(StoreError::Foreign(

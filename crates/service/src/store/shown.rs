@@ -1,32 +1,71 @@
 //! Reading the store for the operator.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use superstream_protocol::measured::Measured;
 use superstream_protocol::{
     ClientConfigUpdate, Mode, RegisterClient, StartClient, TopicsPartitions,
 };
 
-use super::{CONSUMED, ClientId, PRODUCED, Store, StoreError};
+use super::figures::{self, Figures};
+use super::{CONSUMED, ClientId, PRODUCED, Store, StoreError, ago_ms, baselines, is_alive};
 use crate::glob;
-use crate::view::{ClientDetail, ClientList, ClientSummary, ListQuery, ReportedError};
+use crate::view::{
+    Baseline, ClientDetail, ClientFigures, ClientList, ClientSummary, Latencies, ListQuery, Rates,
+    ReportedError, Saved,
+};
 
-/// The columns that [`summary`] reads.
-const SUMMARY: &str = "id, hash, client_id, mode, registered_ms, seen_ms, gone_ms, errors, \
-                       registration";
+/// Where the figures of the client, of its baseline and of its last report begin.
+const OWN: usize = 1;
+const BASELINE: usize = OWN + figures::COUNT;
+const LAST_REPORT: usize = BASELINE + figures::COUNT;
+
+/// The columns that [`summary`] reads; `lately` as in [`is_alive`].
+fn summary_columns(lately: &str) -> String {
+    [
+        format!("{} AS alive", is_alive(lately)),
+        figures::columns("f."),
+        figures::columns("b."),
+        figures::columns("h."),
+        "c.id AS id, c.hash AS hash, c.client_id AS client_id, c.kind AS kind, mode, \
+         registered_ms, seen_ms, gone_ms, errors, registration, is_stock, \
+         f.at_ms AS figures_at_ms, f.only_topic AS only_topic, \
+         f.merged_clients AS merged_clients, \
+         f.is_comparable AS is_comparable, h.number AS last_number, \
+         baseline.hash AS baseline_hash"
+            .to_owned(),
+    ]
+    .join(", ")
+}
+
+/// The tables that they come from. The last report is that of `h` where it tells of a rate: of one
+/// client alone, that is still there.
+fn summary_tables() -> String {
+    format!(
+        "clients c LEFT JOIN figures f ON f.client = c.id {} \
+         LEFT JOIN (SELECT id, hash FROM clients) baseline ON baseline.id = b.client \
+         LEFT JOIN history h ON h.client = f.client AND h.number = f.reports AND f.reports > 1 \
+             AND f.newly_merged = 0 AND c.gone_ms IS NULL",
+        baselines::JOIN
+    )
+}
 
 impl Store {
-    /// A page of clients, newest first.
-    pub fn list(&self, query: &ListQuery) -> Result<ClientList, StoreError> {
+    /// A page of clients, newest first. Who has been silent for longer than this is not alive.
+    pub fn list(&self, query: &ListQuery, silence: Duration) -> Result<ClientList, StoreError> {
         let connection = self.lock();
-        let (tag, tag_value) = match &query.tag {
-            Some((name, value)) => (Some(name), value.as_ref()),
-            None => (None, None),
-        };
         let mut select = connection.prepare_cached(&format!(
-            "SELECT {SUMMARY} FROM clients WHERE (?1 IS NULL OR id < ?1) \
-             AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR client_id GLOB ?3) \
-             AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags_json) \
-                  WHERE key = ?4 AND (?5 IS NULL OR value = ?5))) \
-             ORDER BY id DESC LIMIT ?6"
+            "SELECT {} FROM {} WHERE (?1 IS NULL OR c.id < ?1) \
+             AND (?2 IS NULL OR c.kind = ?2) AND (?3 IS NULL OR c.client_id GLOB ?3) \
+             AND NOT EXISTS (SELECT 1 FROM json_each(?4) wanted WHERE NOT EXISTS ( \
+                  SELECT 1 FROM json_each(c.tags_json) tag WHERE tag.key = wanted.value ->> 0 \
+                  AND coalesce(tag.value = wanted.value ->> 1, TRUE))) \
+             AND (?5 IS NULL OR (c.id IN (SELECT c.id FROM clients c WHERE {})) = ?5) \
+             ORDER BY c.id DESC LIMIT ?7",
+            summary_columns("?6"),
+            summary_tables(),
+            is_alive("?6"),
         ))?;
         let limit = query.limit as usize;
         let rows = select.query_map(
@@ -34,8 +73,9 @@ impl Store {
                 query.after,
                 query.kind.map(|kind| kind.as_str()),
                 query.client_id.as_deref().map(glob::for_sqlite),
-                tag,
-                tag_value,
+                serde_json::to_string(&query.tags)?,
+                query.alive,
+                ago_ms(silence),
                 // One more than asked for shows whether there is a next page.
                 query.limit.saturating_add(1),
             ],
@@ -51,18 +91,25 @@ impl Store {
         Ok(ClientList {
             clients: found.into_iter().map(|(_, shown, _)| shown).collect(),
             next,
+            ..ClientList::default()
         })
     }
 
-    /// All that is known of a client; `None` where it is unknown.
-    pub fn client(&self, hash: &str) -> Result<Option<ClientDetail>, StoreError> {
+    /// All that is known of a client; `None` where it is unknown. `silence` as for [`Self::list`].
+    pub fn client(
+        &self,
+        hash: &str,
+        silence: Duration,
+    ) -> Result<Option<ClientDetail>, StoreError> {
         let connection = self.lock();
         let sql = format!(
-            "SELECT {SUMMARY}, answer, applied, configured_ms, reports, reported_ms \
-             FROM clients WHERE hash = ?1"
+            "SELECT {}, answer, applied, configured_ms, c.reports AS reports, reported_ms, \
+             f.measured AS measured FROM {} WHERE c.hash = ?1",
+            summary_columns("?2"),
+            summary_tables()
         );
         let found = connection
-            .query_row(&sql, [hash], |row| Ok(detail(row)))
+            .query_row(&sql, params![hash, ago_ms(silence)], |row| Ok(detail(row)))
             .optional()?;
         let Some((id, mut client)) = found.transpose()? else {
             return Ok(None);
@@ -89,9 +136,73 @@ fn summary(row: &Row<'_>) -> Result<(ClientId, ClientSummary, RegisterClient), S
         registered_at_ms: row.get("registered_ms")?,
         last_seen_at_ms: row.get("seen_ms")?,
         gone_at_ms: row.get("gone_ms")?,
+        alive: row.get("alive")?,
+        changed: row
+            .get::<_, Option<bool>>("is_stock")?
+            .map(|is_stock| !is_stock),
         errors_total: row.get("errors")?,
+        figures: figures_of(row)?,
     };
     Ok((row.get("id")?, shown, registration))
+}
+
+fn figures_of(row: &Row<'_>) -> Result<Option<ClientFigures>, StoreError> {
+    let Some(at_ms) = row.get("figures_at_ms")? else {
+        return Ok(None);
+    };
+    let figures = Figures::read(row, OWN)?;
+    let rates = match row.get::<_, Option<i64>>("last_number")? {
+        Some(_) => Rates::of(&Figures::read(row, LAST_REPORT)?),
+        None => None,
+    };
+    let baseline = match row.get("baseline_hash")? {
+        Some(hash) => Baseline::of(hash, &Figures::read(row, BASELINE)?),
+        None => None,
+    };
+    let saved = baseline.as_ref().and_then(|b| Saved::against(b, &figures));
+    let no_baseline_because = match baseline {
+        Some(_) => None,
+        None => Some(no_baseline(row, &figures)?),
+    };
+    Ok(Some(ClientFigures {
+        at_ms,
+        measured_ms: figures.measured_ms,
+        produced: (&figures).into(),
+        consumed: (&figures).into(),
+        rates,
+        baseline,
+        saved,
+        no_baseline_because,
+    }))
+}
+
+/// Why a client is compared with nothing.
+fn no_baseline(row: &Row<'_>, figures: &Figures) -> Result<&'static str, StoreError> {
+    let is_stock: Option<bool> = row.get("is_stock")?;
+    let only_topic: Option<String> = row.get("only_topic")?;
+    let kind: Option<String> = row.get("kind")?;
+    Ok(match is_stock {
+        _ if figures.accepted_records == 0 => "the client has produced nothing",
+        Some(true) => "the client itself runs without changes: others are compared with it",
+        None => "the client has not said what was changed in its configuration",
+        Some(false) if row.get::<_, i64>("merged_clients")? > 0 => {
+            "figures of other clients were added to its own while the service was away"
+        }
+        Some(false) if kind.is_none() => "the client has not said of which kind it is",
+        Some(false) if only_topic.is_none() => {
+            "the client produced to several topics, and bytes on the wire cannot be told apart by \
+             topic"
+        }
+        Some(false) if !row.get::<_, bool>("is_comparable")? => {
+            "the client itself has not delivered 1000 records and 100000 bytes yet: less says \
+             little"
+        }
+        Some(false) => {
+            "no earlier client of the same application (kind, client.id, tags, and the host where \
+             the client.id is the default) and only topic ran without changes and delivered at \
+             least 1000 records and 100000 bytes"
+        }
+    })
 }
 
 fn detail(row: &Row<'_>) -> Result<(ClientId, ClientDetail), StoreError> {
@@ -105,11 +216,19 @@ fn detail(row: &Row<'_>) -> Result<(ClientId, ClientDetail), StoreError> {
         Some(a) => (Some(a.config), a.changes, a.refusals, Some(a.mode)),
         None => (None, Vec::new(), Vec::new(), None),
     };
+    let measured: Option<Measured> = match row.get::<_, Option<String>>("measured")? {
+        Some(measured) => Some(serde_json::from_str(&measured)?),
+        None => None,
+    };
     let client = ClientDetail {
         summary,
         version: registration.version,
         engine_version: registration.engine_version,
+        engine_file: registration.engine_file,
+        client_software_name: registration.client_software_name,
+        client_software_version: registration.client_software_version,
         client_ip: registration.client_ip,
+        addresses: registration.addresses,
         pid: registration.pid,
         registered_config: registration.config,
         start: answer.start,
@@ -124,6 +243,8 @@ fn detail(row: &Row<'_>) -> Result<(ClientId, ClientDetail), StoreError> {
         reported_at_ms: row.get("reported_ms")?,
         producer_topics_partitions: TopicsPartitions::new(),
         consumer_group_topics_partitions: TopicsPartitions::new(),
+        latencies: measured.as_ref().map(Latencies::from),
+        measured,
         errors: Vec::new(),
     };
     Ok((id, client))

@@ -1,5 +1,18 @@
+//! What the store keeps, and for how long.
+
+mod figures;
+mod migration;
+mod plans;
+mod prune;
+
+use superstream_protocol::{ClientReport, RegisterClient, StartClient};
+
 use super::*;
+use crate::rules::Past;
 use crate::view::ListQuery;
+
+/// Who has been silent for longer is not alive.
+const SILENCE: Duration = Duration::from_secs(60);
 
 fn store() -> Store {
     Store::in_memory().unwrap()
@@ -17,9 +30,21 @@ fn client(client_id: &str, tags: &str) -> RegisterClient {
 
 fn register(store: &Store, registration: &RegisterClient) -> String {
     store
-        .register(registration, |_| StartClient::default())
+        .register(registration, false, |_| StartClient::default())
         .unwrap()
         .0
+}
+
+fn report(store: &Store, hash: &str, report: ClientReport) {
+    let report = ClientReport {
+        client_hash: hash.into(),
+        ..report
+    };
+    let receipts = store.report(&[report]).unwrap();
+    assert!(
+        matches!(receipts[..], [Receipt::Taken { again: false, .. }]),
+        "{receipts:?}"
+    );
 }
 
 fn all() -> ListQuery {
@@ -37,54 +62,57 @@ fn a_repeated_registration_is_one_and_revives() {
         ..RegisterClient::default()
     };
     let first = store
-        .register(&registration, |_| StartClient::default())
+        .register(&registration, false, |_| StartClient::default())
         .unwrap();
     assert!(store.goodbye(&first.0).unwrap());
-    let second = store.register(&registration, |_| unreachable!()).unwrap();
+    let second = store
+        .register(&registration, false, |_| unreachable!())
+        .unwrap();
     assert_eq!(
         (first.0.as_str(), true, false),
         (second.0.as_str(), first.2, second.2)
     );
     assert_eq!(
-        store.client(&first.0).unwrap().unwrap().summary.gone_at_ms,
+        store
+            .client(&first.0, SILENCE)
+            .unwrap()
+            .unwrap()
+            .summary
+            .gone_at_ms,
         None
     );
     assert_ne!(register(&store, &RegisterClient::default()), first.0);
 }
 
 #[test]
-fn a_hash_is_safe_everywhere() {
-    let hash = new_hash().unwrap();
-    assert!(
-        hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_hexdigit()),
-        "{hash}"
-    );
-}
-
-#[test]
 fn topics_are_remembered_for_the_next_run() {
     let store = store();
     let hash = register(&store, &client("orders", "{}"));
-    let report = |topic: &str, partitions: &[i32]| ClientReport {
+    let of_topic = |topic: &str, partitions: &[i32]| ClientReport {
         producer_topics_partitions: [(topic.to_owned(), partitions.to_vec())].into(),
         ..ClientReport::default()
     };
-    assert!(store.report(&hash, &report("t", &[2, 0, 2])).unwrap());
-    assert!(store.report(&hash, &report("t", &[1, -1])).unwrap());
-    let known = store.client(&hash).unwrap().unwrap();
+    report(&store, &hash, of_topic("t", &[2, 0, 2]));
+    report(&store, &hash, of_topic("t", &[1, -1]));
+    let known = store.client(&hash, SILENCE).unwrap().unwrap();
     assert_eq!(known.producer_topics_partitions["t"], [-1, 0, 1, 2]);
     assert_eq!(known.reports_total, 2);
+
+    let no_write = "CREATE TEMP TRIGGER no_write BEFORE INSERT ON main.topics \
+                    BEGIN SELECT RAISE(ABORT, 'written'); END";
+    store.lock().execute_batch(no_write).unwrap();
+    report(&store, &hash, of_topic("t", &[1, 2]));
 
     for (registration, expected) in [
         (client("orders", "{}"), vec!["t".to_owned()]),
         (client("orders", "{\"a\":1}"), vec![]),
         (client("other", "{}"), vec![]),
     ] {
-        let check = |topics| {
-            assert_eq!(topics, expected);
+        let check = |past: Past| {
+            assert_eq!(past.topics, expected);
             StartClient::default()
         };
-        store.register(&registration, check).unwrap();
+        store.register(&registration, false, check).unwrap();
     }
 }
 
@@ -110,14 +138,15 @@ fn everything_is_bounded() {
     }
     let partitions: Vec<i32> = (0..MAX_PARTITIONS_PER_TOPIC as i32 + 5).collect();
     let topics = (0..MAX_TOPICS_PER_CLIENT + 5).map(|n| (format!("{n:06}"), vec![0]));
-    let report = ClientReport {
+    let topics = topics.chain([("x".repeat(250), vec![0])]);
+    let many = ClientReport {
         producer_topics_partitions: topics.collect(),
         consumer_group_topics_partitions: [("t".to_owned(), partitions)].into(),
         ..ClientReport::default()
     };
-    assert!(store.report(&hash, &report).unwrap());
+    report(&store, &hash, many);
 
-    let known = store.client(&hash).unwrap().unwrap();
+    let known = store.client(&hash, SILENCE).unwrap().unwrap();
     assert_eq!(known.errors.len(), MAX_ERRORS_PER_CLIENT);
     assert!(known.errors[0].error.starts_with("5 "));
     assert!(
@@ -143,39 +172,6 @@ fn everything_is_bounded() {
 }
 
 #[test]
-fn clients_long_gone_are_forgotten() {
-    let store = store();
-    let (gone, silent) = (
-        register(&store, &client("a", "")),
-        register(&store, &client("b", "")),
-    );
-    assert!(store.goodbye(&gone).unwrap() && store.goodbye(&gone).unwrap());
-    assert!(store.error(&gone, "late").unwrap());
-    let later = |kept: Duration| now_ms() + millis(kept) + 1_000;
-    assert_eq!(store.prune().unwrap(), 0);
-    assert_eq!(store.prune_at(later(GONE_KEPT), 10).unwrap(), 1);
-    assert!(store.client(&gone).unwrap().is_none() && store.client(&silent).unwrap().is_some());
-    let errors: i64 = store
-        .lock()
-        .query_row("SELECT count(*) FROM errors", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(errors, 0, "nothing is left of a forgotten client");
-    assert_eq!(store.prune_at(later(SILENT_KEPT), 10).unwrap(), 1);
-    assert!(!store.goodbye(&silent).unwrap());
-}
-
-#[test]
-fn beyond_the_most_clients_the_gone_go_first() {
-    let store = store();
-    let hashes: Vec<_> = (0..4)
-        .map(|n| register(&store, &client(&n.to_string(), "")))
-        .collect();
-    assert!(store.goodbye(&hashes[3]).unwrap());
-    assert_eq!(store.prune_at(now_ms(), 3).unwrap(), 1);
-    assert!(store.client(&hashes[3]).unwrap().is_none());
-}
-
-#[test]
 fn lists_are_filtered_and_paged() {
     let store = store();
     for n in 0..5 {
@@ -185,11 +181,15 @@ fn lists_are_filtered_and_paged() {
         );
     }
     register(&store, &client("[x]", "no json"));
-    let count = |query| store.list(&query).unwrap().clients.len();
-    let tag = |name: &str, value: Option<&str>| ListQuery {
-        tag: Some((name.into(), value.map(Into::into))),
+    let count = |query| store.list(&query, SILENCE).unwrap().clients.len();
+    let tags = |tags: &[(&str, Option<&str>)]| ListQuery {
+        tags: tags
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.map(Into::into)))
+            .collect(),
         ..all()
     };
+    let tag = |name: &str, value: Option<&str>| tags(&[(name, value)]);
     let id = |pattern: &str| ListQuery {
         client_id: Some(pattern.into()),
         ..all()
@@ -202,16 +202,25 @@ fn lists_are_filtered_and_paged() {
     assert_eq!(count(tag("team", Some("pay"))), 5);
     assert_eq!(count(tag("size", Some("5"))), 5);
     assert_eq!(count(tag("team", Some("x"))), 0);
+    let (pay, five) = (("team", Some("pay")), ("size", Some("5")));
+    assert_eq!(count(tags(&[pay, five])), 5);
+    assert_eq!(count(tags(&[pay, ("size", None)])), 5);
+    assert_eq!(count(tags(&[pay, ("size", Some("6"))])), 0);
+    assert_eq!(count(tags(&[("other", None), pay])), 0);
+    assert_eq!(count(tags(&[pay, ("team", Some("x"))])), 0, "all of them");
 
     let mut seen = Vec::new();
     let mut after = None;
     loop {
         let page = store
-            .list(&ListQuery {
-                limit: 4,
-                after,
-                ..all()
-            })
+            .list(
+                &ListQuery {
+                    limit: 4,
+                    after,
+                    ..all()
+                },
+                SILENCE,
+            )
             .unwrap();
         seen.extend(page.clients.into_iter().map(|client| client.client_id));
         after = page.next;

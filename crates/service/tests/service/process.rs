@@ -1,17 +1,13 @@
 //! The service as a process: what it keeps when it is killed, how it takes new rules, and how it
 //! ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 
-use common::{Service, TOKEN, bearer, log_file, program, wait_until};
+use crate::common::{Service, TOKEN, bearer, log_file, program, wait_until};
 use serde_json::{Value, json};
 
 fn text(path: &Path) -> &str {
@@ -55,7 +51,7 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 fn write_until_killed(url: &str, acknowledged: &mpsc::Sender<(String, bool)>) {
-    let agent = common::agent();
+    let agent = crate::common::agent();
     let post = |path: &str, body: &Value| {
         let request = agent
             .post(format!("{url}{path}"))
@@ -98,6 +94,14 @@ fn no_secret_reaches_the_disk() {
         service.send("POST", &format!("{path}/errors"), &error).0,
         204
     );
+    let broker = json!({"id": 1, "name": "sasl://me:hunter2@kafka:9092/1"});
+    let measured = json!({
+        "topics": {TOKEN: {"accepted": {"records": 1, "bytes": 1}}},
+        "other_topics": {"accepted": {"records": 1, "bytes": 1}},
+        "brokers": [broker, {"id": 2, "name": format!("{TOKEN}:9092/2")}],
+    });
+    let reports = json!({"reports": [{"client_hash": hash, "sequence": 1, "measured": measured}]});
+    assert_eq!(service.send("POST", "/v1/reports", &reports).0, 200);
     service.signal("-KILL");
     service.child.wait().unwrap();
     let mut files = 0;
@@ -254,6 +258,11 @@ fn a_wrong_start_tells_why() {
             2,
             "token-file",
         ),
+        (vec!["--report-interval", "0"], 2, "1s to 24h"),
+        (vec!["--report-interval", "25h"], 2, "1s to 24h"),
+        (vec!["--report-interval", "5x"], 2, "1s to 24h"),
+        (vec!["--report-interval", "+5"], 2, "1s to 24h"),
+        (vec!["--report-interval", ""], 2, "1s to 24h"),
         (vec!["--tls-cert", &empty], 2, "tls-key"),
         (vec!["--tls-cert", &empty, "--tls-key", &empty], 2, "TLS"),
         (vec!["--db", &other], 1, "database"),
@@ -317,7 +326,7 @@ fn in_process_and_without_a_token() {
     let options = superstream_service::Options::default();
     let service = superstream_service::InProcess::start(options).unwrap();
     let url = format!("{}/v1/clients", service.url());
-    let agent = common::agent();
+    let agent = crate::common::agent();
     let mut answer = agent
         .post(&url)
         .send_json(json!({"type": "consumer"}))

@@ -1,6 +1,6 @@
 //! A service in a process of its own, and requests to it.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub mod figures;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -136,22 +136,29 @@ impl Drop for Service {
 pub struct Answer {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
+    /// Null where the answer is not JSON.
     pub body: Value,
+    pub text: String,
 }
 
 impl Answer {
     fn of(response: ureq::http::Response<ureq::Body>) -> Self {
         let (parts, mut body) = response.into_parts();
         let text = body.read_to_string().unwrap();
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
+        let is_json = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|t| t == "application/json");
+        let body = if is_json {
             serde_json::from_str(&text).unwrap()
+        } else {
+            Value::Null
         };
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
+            text,
         }
     }
 

@@ -1,0 +1,306 @@
+//! Asks the service. Nothing that comes back is trusted: answers are bounded before they are
+//! parsed, redirects are not followed, certificates are checked against the system's trust store,
+//! and the token goes to the given address alone, through no proxy.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use superstream_protocol::Problem;
+use superstream_settings::{Endpoint, Token, TokenSource};
+use ureq::http::{HeaderMap, Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::View;
+use super::rows::Row;
+
+/// One question may take so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAGE: u32 = 500;
+/// As many pages as hold 100,000 registrations.
+const MOST_PAGES: usize = 200;
+/// A page of clients with the longest tags.
+const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
+/// Longest sentence of the service that is shown.
+const MAX_REASON_CHARS: usize = 300;
+/// A token shorter than this is no secret, and may well be a word of the answer.
+const SHORTEST_SECRET: usize = 8;
+
+/// The service, and what is asked of it.
+pub struct Service {
+    agent: Agent,
+    base: String,
+    token: TokenSource,
+    /// What names the clients that are wanted.
+    query: Vec<(&'static str, String)>,
+    keeps_documents: bool,
+}
+
+/// What the service said.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When, by the service's clock.
+    pub at_ms: i64,
+    /// How often clients are to report.
+    pub report_interval_ms: u64,
+    /// The clients that are wanted.
+    pub rows: Vec<Row>,
+    /// As the service gave them.
+    pub totals: Value,
+    /// There are more clients than were looked at.
+    pub is_cut: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Asking again gives the same.
+    Refused(String),
+    /// It may be back in a moment.
+    Away(String),
+}
+
+impl Service {
+    /// `keeps_documents` has the rows keep the documents that they were made from.
+    pub fn new(
+        endpoint: &Endpoint,
+        token: TokenSource,
+        view: &View,
+        keeps_documents: bool,
+    ) -> Self {
+        let mut query = vec![("limit", PAGE.to_string())];
+        query.extend((!view.all).then(|| ("alive", true.to_string())));
+        query.extend(view.tags.iter().map(|tag| ("tag", tag.as_text())));
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .user_agent(concat!("superstream-top/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.into(),
+            base: endpoint.to_string(),
+            token,
+            query,
+            keeps_documents,
+        }
+    }
+
+    /// The clients and the totals, as they are now.
+    pub fn look(&mut self) -> Result<Snapshot, Failure> {
+        let token = self.token.read().map_err(Failure::Away)?;
+        let token = token.as_ref();
+        let mut snapshot = self.clients(token)?;
+        (snapshot.totals, _) = self.get("/v1/totals", &[], token)?;
+        Ok(snapshot)
+    }
+
+    /// All pages of clients.
+    fn clients(&self, token: Option<&Token>) -> Result<Snapshot, Failure> {
+        let mut after = None;
+        let mut snapshot = Snapshot {
+            at_ms: 0,
+            report_interval_ms: 0,
+            rows: Vec::new(),
+            totals: Value::Null,
+            is_cut: false,
+        };
+        for _ in 0..MOST_PAGES {
+            let mut query: Vec<(&str, &str)> = Vec::new();
+            query.extend(
+                self.query
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str())),
+            );
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let (mut page, now_ms) = self.get("/v1/clients", &query, token)?;
+            let Some(interval) = page["report_interval_ms"].as_u64() else {
+                return Err(not_understood("it has no report_interval_ms"));
+            };
+            let Some(documents) = page["clients"].as_array_mut() else {
+                return Err(not_understood("it has no clients"));
+            };
+            snapshot.at_ms = now_ms;
+            snapshot.report_interval_ms = interval;
+            snapshot
+                .rows
+                .extend(documents.drain(..).map(|document| Row {
+                    document: self.keeps_documents.then(|| document.clone()),
+                    ..Row::of(&document, now_ms)
+                }));
+            match page["next"].as_i64() {
+                Some(next) => after = Some(next.to_string()),
+                None => return Ok(snapshot),
+            }
+        }
+        snapshot.is_cut = true;
+        Ok(snapshot)
+    }
+
+    fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        token: Option<&Token>,
+    ) -> Result<(Value, i64), Failure> {
+        self.ask(token, || {
+            let request = self.agent.get(format!("{}{path}", self.base));
+            authorized(request, token)
+                .query_pairs(query.iter().copied())
+                .call()
+        })
+    }
+
+    /// The document of an answer, and the time on the service's clock. A kept connection that the
+    /// service has just closed is no failure: every question may be asked again, on a new one.
+    fn ask(
+        &self,
+        token: Option<&Token>,
+        question: impl Fn() -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<(Value, i64), Failure> {
+        let answer = match question() {
+            Err(ureq::Error::Io(error)) if error.kind() != ErrorKind::ConnectionRefused => {
+                question()
+            }
+            other => other,
+        };
+        let answer = answer.map_err(|error| Failure::Away(error.to_string()))?;
+        let now_ms = clock(answer.headers());
+        let status = answer.status();
+        let document = document(answer, token);
+        if status.is_success() {
+            return document.map(|document| (document, now_ms));
+        }
+        let problem = document
+            .ok()
+            .and_then(|document| serde_json::from_value::<Problem>(document).ok());
+        Err(refused(status, &problem.map_or(String::new(), |p| p.error)))
+    }
+}
+
+fn authorized<B>(
+    request: ureq::RequestBuilder<B>,
+    token: Option<&Token>,
+) -> ureq::RequestBuilder<B> {
+    match token {
+        Some(token) => request.header("Authorization", format!("Bearer {}", token.reveal())),
+        None => request,
+    }
+}
+
+/// What an error answer means for us.
+fn refused(status: StatusCode, told: &str) -> Failure {
+    let told: String = told.chars().take(MAX_REASON_CHARS).collect();
+    let reason = format!("{status} {told}").trim_end().to_owned();
+    match status.as_u16() {
+        401 | 403 => Failure::Refused(format!(
+            "does not take the token ({reason}): give the one that its operator hands out, with \
+             --token-file"
+        )),
+        404 | 405 => Failure::Refused(format!(
+            "is no Superstream service that shows its clients ({reason}): correct --host"
+        )),
+        300..=399 => Failure::Refused(format!(
+            "answers {status}: redirects are not followed, give the address itself with --host"
+        )),
+        408 | 425 | 429 => Failure::Away(reason),
+        400..=499 => Failure::Refused(format!("refuses the question: {reason}")),
+        _ => Failure::Away(reason),
+    }
+}
+
+/// The document of an answer. What the service repeats of the token is gone before anything can
+/// show it.
+fn document(answer: Response<Body>, token: Option<&Token>) -> Result<Value, Failure> {
+    let body = answer
+        .into_body()
+        .into_with_config()
+        .limit(MAX_ANSWER_BYTES)
+        .read_to_vec()
+        .map_err(|error| Failure::Away(error.to_string()))?;
+    let mut document =
+        serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
+    if let Some(token) = token.map(Token::reveal)
+        && token.len() >= SHORTEST_SECRET
+    {
+        hide(token, &mut document);
+    }
+    Ok(document)
+}
+
+/// Masks a text wherever it stands in a document.
+fn hide(secret: &str, document: &mut Value) {
+    const MASK: &str = "[masked]";
+    match document {
+        Value::String(text) if text.contains(secret) => *text = text.replace(secret, MASK),
+        Value::Array(values) => values.iter_mut().for_each(|value| hide(secret, value)),
+        Value::Object(members) => {
+            if members.keys().any(|name| name.contains(secret)) {
+                let renamed = std::mem::take(members)
+                    .into_iter()
+                    .map(|(name, value)| (name.replace(secret, MASK), value));
+                *members = renamed.collect();
+            }
+            members.values_mut().for_each(|value| hide(secret, value));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn not_understood(why: &str) -> Failure {
+    Failure::Away(format!("its answer is not understood: {why}"))
+}
+
+/// The time of an answer; by our own clock where it has none.
+fn clock(headers: &HeaderMap) -> i64 {
+    let told = headers.get("date").and_then(|date| date.to_str().ok());
+    let time = told.and_then(|date| httpdate::parse_http_date(date).ok());
+    let since = time
+        .unwrap_or_else(SystemTime::now)
+        .duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_wrong_token_is_told_from_a_service_in_trouble() {
+        for (status, is_over) in [
+            (401, true),
+            (403, true),
+            (404, true),
+            (302, true),
+            (400, true),
+            (408, false),
+            (429, false),
+            (500, false),
+            (503, false),
+        ] {
+            let failure = refused(StatusCode::from_u16(status).unwrap(), "why");
+            assert_eq!(matches!(failure, Failure::Refused(_)), is_over, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_gone_wherever_it_stands() {
+        let mut document =
+            json!({"a very-secret b": ["very-secret", {"x": "1very-secret2"}], "n": 1});
+        hide("very-secret", &mut document);
+        assert_eq!(
+            document,
+            json!({"a [masked] b": ["[masked]", {"x": "1[masked]2"}], "n": 1})
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Many threads count at once, and nothing is lost or counted twice.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::thread;
+use std::time::Duration;
+
+use superstream_counters::{Counters, MAX_TOPICS};
+
+const OWNER: usize = 0x5000;
+const THREADS: usize = 8;
+const RECORDS: usize = 20_000;
+
+/// Addresses as an allocator gives them.
+fn key(topic: usize) -> usize {
+    0x7f00_0000_0000 + topic * 1104 / 16 * 16
+}
+
+#[test]
+fn sums_are_exact_whoever_adds() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    thread::scope(|scope| {
+        let counters = &counters;
+        let count = |thread| {
+            move || {
+                for record in 0..RECORDS {
+                    let counts = counters.of(OWNER).unwrap();
+                    let number = (record + thread) % 3;
+                    let topic = counts.topic_named(key(number), || number.to_string());
+                    topic.accepted.add(10);
+                    topic.used((record % 70) as i32);
+                    topic.delivered.add(10);
+                    counts.broker(7, || "kafka:9092/7".to_owned()).sent.add(100);
+                    counts.error(-195);
+                }
+            }
+        };
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(count(thread)))
+            .collect();
+        // ThreadSanitizer sees a join, and not how a scope waits.
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    let measured = counters.of(OWNER).unwrap().measured();
+    let all = measured.all_topics();
+    let expected = (THREADS * RECORDS) as u64;
+    assert_eq!(measured.topics.len(), 3);
+    assert_eq!(
+        (all.accepted.records, all.accepted.bytes),
+        (expected, expected * 10)
+    );
+    assert_eq!(all.delivered, all.accepted);
+    assert_eq!(measured.topics["0"].produced_partitions.len(), 70);
+    let sent = measured.requests(|broker| broker.sent);
+    assert_eq!((sent.requests, sent.bytes), (expected, expected * 100));
+    assert_eq!(measured.brokers.len(), 1);
+    assert_eq!(measured.transport_errors[&-195], expected);
+}
+
+#[test]
+fn topics_beyond_the_limit_are_summed() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    let counts = counters.of(OWNER).unwrap();
+    for topic in 0..MAX_TOPICS + 40 {
+        counts
+            .topic_named(key(topic), || topic.to_string())
+            .accepted
+            .add(1);
+    }
+    let measured = counts.measured();
+    assert_eq!(measured.topics.len(), MAX_TOPICS);
+    assert_eq!(measured.other_topics.accepted.records, 40);
+    for topic in 0..MAX_TOPICS {
+        let found = counts.known_topic(key(topic));
+        assert!(found.is_some(), "{topic}");
+    }
+    assert!(counts.known_topic(key(MAX_TOPICS)).is_none());
+}
+
+#[test]
+fn errors_beyond_the_limit_are_summed() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    let counts = counters.of(OWNER).unwrap();
+    for code in 1..=40 {
+        counts.error(code);
+    }
+    let errors = counts.measured().transport_errors;
+    assert_eq!(errors.values().sum::<u64>(), 40);
+    // None of librdkafka's codes.
+    assert_eq!(errors[&i32::MIN], 8);
+}
+
+#[test]
+fn another_client_begins_at_nothing() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    let counts = counters.of(OWNER).unwrap();
+    counts.thread_began();
+    counts
+        .topic_named(key(0), || "orders".to_owned())
+        .accepted
+        .add(1);
+    counts.latency(1500);
+    counts.close();
+    assert!(!counts.are_final_since(Duration::ZERO), "a thread is left");
+    counts.thread_ended();
+    assert!(counts.are_final_since(Duration::ZERO));
+    assert!(!counts.are_final_since(Duration::from_secs(3600)));
+
+    // SAFETY: nobody holds anything of them.
+    unsafe { counters.clear() };
+    assert!(
+        counters.of(OWNER).is_none(),
+        "a late hook counts for nobody"
+    );
+    counters.begin(OWNER + 16);
+    let counts = counters.of(OWNER + 16).unwrap();
+    assert_eq!(
+        counts.measured(),
+        superstream_protocol::measured::Measured::default()
+    );
+    assert!(!counts.are_final_since(Duration::ZERO));
+}

@@ -1,0 +1,280 @@
+//! The sums as OpenMetrics text. No label grows with the number of clients.
+
+use std::fmt::{Display, Write};
+
+use superstream_protocol::measured::{Durations, GROUPING_POWER};
+
+use crate::store::{Figures, KindTotals, Totals};
+use crate::tally::Tally;
+
+/// The media type of the text.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Kinds that are always there, so that their lines begin at zero.
+const KINDS: [&str; 2] = ["consumer", "producer"];
+/// The bounds of the latencies are below these powers of two, in µs: 127 µs to 134 s. Each is the
+/// last whole number in a bucket of the clients, so that nothing has to be divided between two.
+const LATENCY_POWERS: std::ops::RangeInclusive<u32> = 7..=27;
+
+/// One family of counters over the figures.
+struct Family {
+    name: &'static str,
+    unit: Option<&'static str>,
+    help: &'static str,
+    of: fn(&Figures) -> u64,
+}
+
+const FIGURES: [Family; 10] = [
+    Family {
+        name: "superstream_delivered_records",
+        unit: None,
+        help: "Records that brokers have acknowledged.",
+        of: |figures| figures.delivered_records,
+    },
+    Family {
+        name: "superstream_delivered_bytes",
+        unit: Some("bytes"),
+        help: "Keys and values of records that brokers have acknowledged.",
+        of: |figures| figures.delivered_bytes,
+    },
+    Family {
+        name: "superstream_failed_records",
+        unit: None,
+        help: "Records that were given up.",
+        of: |figures| figures.failed_records,
+    },
+    Family {
+        name: "superstream_refused_records",
+        unit: None,
+        help: "Records that produce gave back at once.",
+        of: |figures| figures.refused_records,
+    },
+    Family {
+        name: "superstream_produce_requests",
+        unit: None,
+        help: "Produce requests, retries included.",
+        of: |figures| figures.produce_requests,
+    },
+    Family {
+        name: "superstream_produce_wire_bytes",
+        unit: Some("bytes"),
+        help: "Bytes of produce requests, after compression and before TLS.",
+        of: |figures| figures.wire_bytes,
+    },
+    Family {
+        name: "superstream_consumed_records",
+        unit: None,
+        help: "Records that were handed to applications.",
+        of: |figures| figures.consumed_records,
+    },
+    Family {
+        name: "superstream_consumed_bytes",
+        unit: Some("bytes"),
+        help: "Keys and values of records that were handed to applications.",
+        of: |figures| figures.consumed_bytes,
+    },
+    Family {
+        name: "superstream_fetch_requests",
+        unit: None,
+        help: "Fetch requests.",
+        of: |figures| figures.fetch_requests,
+    },
+    Family {
+        name: "superstream_fetched_bytes",
+        unit: Some("bytes"),
+        help: "Bytes of answers to fetch requests, before decompression and after TLS.",
+        of: |figures| figures.fetched_bytes,
+    },
+];
+
+/// The whole text.
+pub fn text(totals: &Totals, tally: &Tally) -> String {
+    let mut totals = totals.clone();
+    for kind in KINDS {
+        totals.entry(kind.to_owned()).or_default();
+    }
+    let mut text = Text::default();
+    let gauge = Some("gauge");
+    let by_type = |of: fn(&KindTotals) -> u64| {
+        totals
+            .iter()
+            .map(move |(kind, totals)| (kind.as_str(), of(totals)))
+    };
+    text.family(
+        "superstream_clients_known",
+        gauge,
+        None,
+        "Clients that are known.",
+    );
+    text.samples("superstream_clients_known", "type", by_type(|t| t.known));
+    text.family(
+        "superstream_clients_alive",
+        gauge,
+        None,
+        "Clients that have not gone and were heard of in the last three report intervals.",
+    );
+    text.samples("superstream_clients_alive", "type", by_type(|t| t.alive));
+    for family in FIGURES {
+        text.counter(family.name, family.unit, family.help);
+        let samples = totals
+            .iter()
+            .map(|(kind, totals)| (kind.as_str(), (family.of)(&totals.figures)));
+        text.samples(&format!("{}_total", family.name), "type", samples);
+    }
+    text.family(
+        "superstream_saved_bytes",
+        gauge,
+        Some("bytes"),
+        "Bytes on the wire that were saved against measured baselines; below zero where more were sent.",
+    );
+    let saved = totals
+        .iter()
+        .map(|(kind, totals)| (kind.as_str(), totals.saved_bytes.round() as i64));
+    text.samples("superstream_saved_bytes", "type", saved);
+    text.family(
+        "superstream_clients_compared",
+        gauge,
+        None,
+        "Clients with a measured baseline, forgotten ones included.",
+    );
+    text.samples(
+        "superstream_clients_compared",
+        "type",
+        by_type(|t| t.compared),
+    );
+    text.family(
+        "superstream_clients_without_baseline",
+        gauge,
+        None,
+        "Clients that delivered something and have no baseline: what they saved is not known.",
+    );
+    let without = by_type(|t| t.without_baseline);
+    text.samples("superstream_clients_without_baseline", "type", without);
+    text.family(
+        "superstream_delivery_latency_seconds",
+        Some("histogram"),
+        Some("seconds"),
+        "From produce to the acknowledgement, of the records that clients sampled.",
+    );
+    for (kind, totals) in &totals {
+        text.histogram(
+            "superstream_delivery_latency_seconds",
+            kind,
+            &totals.latency,
+        );
+    }
+    text.counter(
+        "superstream_service_answers",
+        None,
+        "Requests that this service has answered since it was started, by status.",
+    );
+    text.samples(
+        "superstream_service_answers_total",
+        "status",
+        tally.answers(),
+    );
+    text.counter(
+        "superstream_service_reports",
+        None,
+        "Reports that came since this service was started, by what became of them.",
+    );
+    text.samples(
+        "superstream_service_reports_total",
+        "outcome",
+        tally.reports(),
+    );
+    text.0.push_str("# EOF\n");
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: Option<&str>, unit: Option<&str>, help: &str) {
+        let kind = kind.unwrap_or("unknown");
+        self.line(format_args!("# TYPE {name} {kind}"));
+        if let Some(unit) = unit {
+            self.line(format_args!("# UNIT {name} {unit}"));
+        }
+        self.line(format_args!("# HELP {name} {help}"));
+    }
+
+    fn counter(&mut self, name: &str, unit: Option<&str>, help: &str) {
+        self.family(name, Some("counter"), unit, help);
+    }
+
+    fn samples<'a, N: Display>(
+        &mut self,
+        name: &str,
+        label: &str,
+        samples: impl IntoIterator<Item = (&'a str, N)>,
+    ) {
+        for (value, number) in samples {
+            self.line(format_args!("{name}{{{label}=\"{value}\"}} {number}"));
+        }
+    }
+
+    /// The clients do not tell the sum of their latencies, so there is no `_sum`; and OpenMetrics
+    /// has no `_count` without it.
+    fn histogram(&mut self, name: &str, kind: &str, durations: &Durations) {
+        for power in LATENCY_POWERS {
+            let upto = buckets_below(power);
+            let count = durations.0.range(..upto);
+            let count = count.fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
+            let micros = (1u64 << power) - 1;
+            let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+            let bound = format!("{seconds}.{rest:06}");
+            self.line(format_args!(
+                "{name}_bucket{{type=\"{kind}\",le=\"{bound}\"}} {count}"
+            ));
+        }
+        let all = durations.count();
+        self.line(format_args!(
+            "{name}_bucket{{type=\"{kind}\",le=\"+Inf\"}} {all}"
+        ));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a text does not fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+/// How many buckets of the clients hold the numbers below a power of two: one for each number at
+/// first, and then as many between one power and the next as between any other two.
+fn buckets_below(power: u32) -> u32 {
+    let grouping = u32::from(GROUPING_POWER);
+    match power > grouping {
+        true => (power - grouping + 1) << grouping,
+        false => 1 << power,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_those_of_buckets() {
+        for power in LATENCY_POWERS {
+            let last = Durations([(buckets_below(power) - 1, 1)].into());
+            assert_eq!(last.quantile(0.5), Some((1 << power) - 1), "2^{power}");
+        }
+    }
+
+    #[test]
+    fn the_histogram_adds_up() {
+        let mut text = Text::default();
+        // 0 µs, 127 µs, 128 µs, and hours.
+        let (last, next) = (buckets_below(7) - 1, buckets_below(7));
+        let durations = Durations([(0, 1), (last, 2), (next, 4), (271, u64::MAX)].into());
+        text.histogram("x", "producer", &durations);
+        let lines: Vec<_> = text.0.lines().collect();
+        assert_eq!(lines[0], "x_bucket{type=\"producer\",le=\"0.000127\"} 3");
+        assert_eq!(lines[1], "x_bucket{type=\"producer\",le=\"0.000255\"} 7");
+        let bound = "x_bucket{type=\"producer\",le=\"134.217727\"} 7";
+        assert_eq!(lines[lines.len() - 2], bound);
+        assert!(lines[lines.len() - 1].contains("\"+Inf\"} 18446744073709551615"));
+    }
+}

@@ -1,0 +1,59 @@
+//! Updates wait here until their client asks for them.
+
+use rusqlite::params;
+use superstream_protocol::Update;
+
+use super::{MAX_UPDATES_PER_CLIENT, SEEN_STEP, Store, StoreError, find, millis, now_ms};
+
+impl Store {
+    /// Has an update ready for a client. The answer is its sequence number.
+    pub fn push_update(
+        &self,
+        hash: &str,
+        kind: &str,
+        payload: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        self.change(|t| {
+            let Some(client) = find(t, hash)? else {
+                return Ok(None);
+            };
+            let sequence: u64 = t.query_row(
+                "UPDATE clients SET last_update = last_update + 1 WHERE id = ?1 \
+                 RETURNING last_update",
+                [client],
+                |row| row.get(0),
+            )?;
+            let sql = "INSERT INTO updates VALUES (?1, ?2, ?3, ?4)";
+            t.execute(sql, params![client, sequence, kind, payload])?;
+            let oldest = sequence.saturating_sub(MAX_UPDATES_PER_CLIENT);
+            let sql = "DELETE FROM updates WHERE client = ?1 AND sequence <= ?2";
+            t.execute(sql, params![client, oldest])?;
+            Ok(Some(sequence))
+        })
+    }
+
+    /// The updates of a client after one that it has; `None` where the client is unknown.
+    pub fn updates(&self, hash: &str, after: u64) -> Result<Option<Vec<Update>>, StoreError> {
+        let now = now_ms();
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.change(|t| {
+            let Some(client) = find(t, hash)? else {
+                return Ok(None);
+            };
+            let sql = "UPDATE clients SET seen_ms = ?2 WHERE id = ?1 AND seen_ms < ?3";
+            t.execute(sql, params![client, now, now - millis(SEEN_STEP)])?;
+            let mut updates = t.prepare_cached(
+                "SELECT sequence, kind, payload FROM updates \
+                 WHERE client = ?1 AND sequence > ?2 ORDER BY sequence",
+            )?;
+            let rows = updates.query_map(params![client, after], |row| {
+                Ok(Update {
+                    sequence: row.get(0)?,
+                    kind: row.get(1)?,
+                    payload: row.get(2)?,
+                })
+            })?;
+            Ok(Some(rows.collect::<Result<_, _>>()?))
+        })
+    }
+}

@@ -1,0 +1,303 @@
+//! The engine's hooks, on which everything that is reported of a client is counted.
+//!
+//! They run on the application's producing and consuming threads and on the engine's. `on_send` and
+//! `on_acknowledgement` run for each record, so they do nothing but add; what takes longer happens
+//! once for each topic or broker, or once for each request.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+
+use superstream_counters::{Counts, Topic};
+
+use super::slots::{Slot, slot_of, text, topic_of};
+use crate::boundary;
+use crate::engine::Engine;
+use crate::engine::ffi::{self, Message, ResponseError, rd_kafka_s};
+
+/// One in so many acknowledged records has its latency measured: that takes a look at the clock.
+pub const LATENCY_SAMPLED: u32 = 64;
+/// What the engine leaves out of an answer's size: its length and its correlation.
+const ANSWER_HEAD: usize = 8;
+
+/// `RD_KAFKA_THREAD_BROKER`.
+const BROKER_THREAD: c_int = 2;
+
+thread_local! {
+    /// What the engine made this thread for, if it did.
+    static MADE_FOR: Cell<Option<c_int>> = const { Cell::new(None) };
+}
+
+/// Adds the hooks of a client, which count on its slot.
+///
+/// # Safety
+/// `handle` is under creation by `engine`, in `on_new`, when interceptors may be added.
+pub unsafe fn add(slot: &'static Slot, engine: &Engine, handle: *mut rd_kafka_s, name: &CStr) {
+    let opaque = ptr::from_ref(slot).cast_mut().cast::<c_void>();
+    let name = name.as_ptr();
+    // SAFETY: the caller's contract; the engine copies the name, and `opaque` is never freed.
+    unsafe {
+        (engine.add_on_send)(handle, name, on_send, opaque);
+        (engine.add_on_acknowledgement)(handle, name, on_acknowledgement, opaque);
+        (engine.add_on_consume)(handle, name, on_consume, opaque);
+        (engine.add_on_request_sent)(handle, name, on_request_sent, opaque);
+        if let Some(add) = engine.add_on_response_received {
+            add(handle, name, on_response_received, opaque);
+        }
+        if let (Some(start), Some(exit)) = (engine.add_on_thread_start, engine.add_on_thread_exit) {
+            start(handle, name, on_thread_start, opaque);
+            exit(handle, name, on_thread_exit, opaque);
+        }
+    }
+}
+
+impl Message {
+    /// Value and key.
+    #[inline(always)]
+    fn size(&self) -> usize {
+        self.len.wrapping_add(self.key_len)
+    }
+}
+
+// Each of the next three has one short way, for all records but a few. The others end in a call of
+// the same form, which leaves nothing to be done for the short way.
+
+unsafe extern "C" fn on_send(
+    handle: *mut rd_kafka_s,
+    message: *mut Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: the engine gives a message that is valid during the call, and what we gave it.
+    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    let Some(topic) = topic else {
+        // SAFETY: as above.
+        return unsafe { sent_elsewhere(handle, message, opaque) };
+    };
+    topic.accepted.add(message.size());
+    ffi::NO_ERROR
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn sent_elsewhere(
+    handle: *mut rd_kafka_s,
+    message: &Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) }
+        && let Some(topic) = slot.topic(counts, message.rkt)
+    {
+        topic.accepted.add(message.size());
+    }
+    ffi::NO_ERROR
+}
+
+unsafe extern "C" fn on_acknowledgement(
+    handle: *mut rd_kafka_s,
+    message: *mut Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    if message.err == ffi::NO_ERROR
+        && let Some(topic) = topic
+        && topic.was_used(message.partition)
+    {
+        let before = topic.delivered.add(message.size());
+        if !before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
+            return ffi::NO_ERROR;
+        }
+        // SAFETY: as above.
+        return unsafe { sampled(handle, message, opaque) };
+    }
+    // SAFETY: as above.
+    unsafe { acknowledged_elsewhere(handle, message, opaque) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn acknowledged_elsewhere(
+    handle: *mut rd_kafka_s,
+    message: &Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+        // Of a batch that is refused at once the engine passes the application's own array, whose
+        // topics mean nothing: a topic is looked up, and never looked into.
+        let topic = counts.topic_or_other(message.rkt.addr());
+        if message.err == ffi::NO_ERROR {
+            topic.used(message.partition);
+            topic.delivered.add(message.size());
+        } else {
+            not_delivered(slot, topic, message);
+        }
+    }
+    ffi::NO_ERROR
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn sampled(
+    handle: *mut rd_kafka_s,
+    message: &Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+        measure_latency(slot, counts, message);
+    }
+    ffi::NO_ERROR
+}
+
+fn measure_latency(slot: &Slot, counts: &Counts, message: &Message) {
+    if let Some(latency) = slot.engine().and_then(|engine| engine.message_latency) {
+        // SAFETY: a message of the engine's own, as all that were delivered are.
+        counts.latency(unsafe { latency(message) });
+    }
+}
+
+fn not_delivered(slot: &Slot, topic: &Topic, message: &Message) {
+    let is_purged = matches!(message.err, ffi::PURGED_IN_QUEUE | ffi::PURGED_IN_FLIGHT);
+    // `produce` gives a record back on the thread that called it.
+    match slot.tells_threads() && MADE_FOR.get().is_none() && !is_purged {
+        true => topic.refused.add(message.size()),
+        false => topic.failed.add(message.size()),
+    };
+}
+
+unsafe extern "C" fn on_consume(
+    handle: *mut rd_kafka_s,
+    message: *mut Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    if let Some(topic) = topic
+        && topic.was_used(message.partition)
+    {
+        topic.consumed.add(message.size());
+        return ffi::NO_ERROR;
+    }
+    // SAFETY: as above.
+    unsafe { consumed_elsewhere(handle, message, opaque) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn consumed_elsewhere(
+    handle: *mut rd_kafka_s,
+    message: &Message,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) }
+        && let Some(topic) = slot.topic(counts, message.rkt)
+    {
+        topic.used(message.partition);
+        topic.consumed.add(message.size());
+    }
+    ffi::NO_ERROR
+}
+
+unsafe extern "C" fn on_request_sent(
+    handle: *mut rd_kafka_s,
+    _socket: c_int,
+    broker_name: *const c_char,
+    broker_id: i32,
+    api_key: i16,
+    _api_version: i16,
+    _correlation_id: i32,
+    size: usize,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
+        boundary::catch_keeping_errno(|| {
+            // SAFETY: the engine gives a C string that is valid during the call.
+            let broker = counts.broker(broker_id, || unsafe { text(broker_name) });
+            broker.sent.add(size);
+            match api_key {
+                ffi::PRODUCE => broker.produce.add(size),
+                ffi::FETCH => broker.fetch.add(size),
+                _ => 0,
+            };
+        });
+    }
+    ffi::NO_ERROR
+}
+
+unsafe extern "C" fn on_response_received(
+    handle: *mut rd_kafka_s,
+    _socket: c_int,
+    broker_name: *const c_char,
+    broker_id: i32,
+    api_key: i16,
+    _api_version: i16,
+    _correlation_id: i32,
+    size: usize,
+    round_trip: i64,
+    err: ResponseError,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+        boundary::catch_keeping_errno(|| {
+            match err {
+                ffi::NO_ERROR => {}
+                // The client's own end is no trouble.
+                ffi::DESTROYED => return,
+                _ if is_first_word(slot, api_key) => counts.error(err),
+                _ => {}
+            }
+            if matches!(api_key, ffi::PRODUCE | ffi::FETCH) {
+                // SAFETY: the engine gives a C string that is valid during the call.
+                let broker = counts.broker(broker_id, || unsafe { text(broker_name) });
+                broker.round_trip(round_trip);
+                // A request may end without an answer.
+                if api_key == ffi::FETCH && size > 0 {
+                    broker.fetched(size + ANSWER_HEAD);
+                }
+            }
+        });
+    }
+    ffi::NO_ERROR
+}
+
+/// Whether an answer is told for the first time. One that another thread waits for is told twice:
+/// by the broker's thread, and by the one that waits (`rd_kafka_buf_callback`, rdkafka_buf.c).
+/// Nobody else waits for the answers to produce and fetch requests.
+fn is_first_word(slot: &Slot, api_key: i16) -> bool {
+    match slot.tells_threads() {
+        true => MADE_FOR.get() == Some(BROKER_THREAD),
+        false => matches!(api_key, ffi::PRODUCE | ffi::FETCH),
+    }
+}
+
+unsafe extern "C" fn on_thread_start(
+    handle: *mut rd_kafka_s,
+    kind: c_int,
+    _name: *const c_char,
+    opaque: *mut c_void,
+) -> ResponseError {
+    MADE_FOR.set(Some(kind));
+    // SAFETY: as in `on_send`.
+    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
+        counts.thread_began();
+    }
+    ffi::NO_ERROR
+}
+
+unsafe extern "C" fn on_thread_exit(
+    handle: *mut rd_kafka_s,
+    _kind: c_int,
+    _name: *const c_char,
+    opaque: *mut c_void,
+) -> ResponseError {
+    // SAFETY: as in `on_send`.
+    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
+        counts.thread_ended();
+    }
+    ffi::NO_ERROR
+}

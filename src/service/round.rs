@@ -1,0 +1,167 @@
+//! A round of reports.
+
+use serde::Serialize;
+use superstream_protocol::{ReportTaken, Reports};
+
+use super::members::Draft;
+use super::state::{Health, Shared, State, pause_after};
+use super::{Failure, Transport};
+use crate::debug;
+use crate::lock::lock;
+
+/// A request is no longer than this, if it has more than one report: services bound what they take.
+const MAX_REQUEST_BYTES: usize = 512 * 1024;
+/// And it has no more reports: their answers are bounded too.
+const MAX_REPORTS: usize = 64;
+/// After so many bad answers in a row the other reports need not be tried.
+const MAX_BAD_ANSWERS: u32 = 3;
+/// Advice beyond this is none: it is kept as long as its client.
+const MAX_ADVICE_BYTES: usize = 16 * 1024;
+
+/// Reports what is due; something for the log.
+pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<String> {
+    let drafts = lock(&shared.state).members.drafts();
+    let mut trouble = None;
+    let mut bad_answers = 0;
+    for request in requests(named(shared, drafts)) {
+        let mut state = lock(&shared.state);
+        if state.somebody_waits() {
+            state.members.put_off();
+            break;
+        }
+        drop(state);
+        let Err(failure) = send(shared, transport, &request) else {
+            bad_answers = 0;
+            continue;
+        };
+        trouble = Some(failed(&mut lock(&shared.state), &request, &failure));
+        bad_answers += 1;
+        if matches!(failure, Failure::Unavailable(_)) || bad_answers == MAX_BAD_ANSWERS {
+            break;
+        }
+    }
+    let mut state = lock(&shared.state);
+    let mut gone = state.members.done();
+    gone.extend(state.members.leaving());
+    state.say_goodbye(gone);
+    trouble
+}
+
+/// Nothing is lost of reports that did not get through; something for the log.
+fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
+    if let Failure::Refused(reason) = failure {
+        for draft in request {
+            state.members.refused(draft);
+        }
+        return format!("reports are not taken: {reason}");
+    }
+    if let Failure::Failed(_) = failure {
+        for draft in request {
+            state.members.suspect(draft);
+        }
+    }
+    state.failed_rounds = state.failed_rounds.saturating_add(1);
+    state.troubles.failed(&failure.to_string());
+    let pause = pause_after(state.failed_rounds);
+    state.members.try_again_in(pause);
+    format!("reports wait: {failure}; next try in {pause:.1?}")
+}
+
+/// The reports of clients that the service knows. The others register first, and report then.
+fn named(shared: &Shared, drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut named = Vec::new();
+    for mut draft in drafts {
+        match draft.client.hash() {
+            Some(hash) => {
+                draft.report.client_hash = hash;
+                named.push(draft);
+            }
+            None => lock(&shared.state).register(&draft.client),
+        }
+    }
+    named
+}
+
+/// As few requests as may be. What the service could not take before goes last, and alone.
+fn requests(mut drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
+    drafts.sort_by_key(|draft| draft.is_suspect);
+    let mut requests: Vec<Vec<Draft>> = Vec::new();
+    let mut room = 0;
+    for draft in drafts {
+        let size = size_of(&draft.report);
+        match requests.last_mut() {
+            Some(last) if size <= room && last.len() < MAX_REPORTS && !draft.is_suspect => {
+                room -= size;
+                last.push(draft);
+            }
+            _ => {
+                room = MAX_REQUEST_BYTES.saturating_sub(size);
+                requests.push(vec![draft]);
+            }
+        }
+    }
+    requests
+}
+
+fn size_of(message: &impl Serialize) -> usize {
+    serde_json::to_vec(message).map_or(0, |text| text.len())
+}
+
+fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Result<(), Failure> {
+    let mut state = lock(&shared.state);
+    for draft in drafts {
+        state.members.is_sent(draft);
+    }
+    drop(state);
+    let reports = drafts.iter().map(|draft| draft.report.clone()).collect();
+    let answer = transport.report(&Reports { reports })?;
+    let is_its = |draft: &Draft, taken: &ReportTaken| taken.client_hash == draft.report.client_hash;
+    let answered: Vec<_> = drafts
+        .iter()
+        .filter_map(|draft| {
+            let taken = answer.reports.iter().find(|taken| is_its(draft, taken))?;
+            let is_newer = taken.sequence == draft.report.sequence;
+            (taken.unknown || is_newer).then_some((draft, taken))
+        })
+        .collect();
+    // What is not answered is reported again, and not at once.
+    if answered.is_empty() {
+        let reason = "its answer fits no report";
+        return Err(Failure::Failed(reason.to_owned()));
+    }
+    let mut state = lock(&shared.state);
+    // A creator may have given up meanwhile: the next ones still need not wait.
+    if !state.gave_up {
+        state.health = Health::Up;
+    }
+    state.failed_rounds = 0;
+    state.reached(None);
+    if let Some(interval) = answer.report_interval_ms {
+        state.members.report_every(interval);
+    }
+    for (draft, taken) in answered {
+        heed(&mut state, draft, taken);
+    }
+    Ok(())
+}
+
+fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
+    let client = &draft.client;
+    if taken.unknown {
+        client.is_forgotten();
+        state.members.is_unknown(draft);
+        state.register(client);
+        return;
+    }
+    state.members.taken(draft, taken.sequence);
+    client.update(|outcome| outcome.baseline = taken.baseline);
+    let advice = taken.advice.as_ref();
+    if let Some(advice) = advice.filter(|advice| size_of(advice) <= MAX_ADVICE_BYTES) {
+        debug!(
+            "{}: other advice applies at the next start",
+            client.client_id
+        );
+        state.keep(client, advice.clone());
+        client.update(|outcome| outcome.next_advice = Some(advice.clone()));
+    }
+}

@@ -1,0 +1,277 @@
+//! A service that fails at reports, in every way that it may fail at registrations and in some of
+//! their own. Whatever it does, the application notices nothing, and every record is told once the
+//! service is well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+
+#[path = "support/driver.rs"]
+mod driver;
+#[path = "support/fault_service.rs"]
+mod fault_service;
+#[path = "support/faulty.rs"]
+mod faulty;
+#[path = "support/ledger.rs"]
+mod ledger;
+mod support;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use driver::Driver;
+use fault_service::{FaultService, Request, Stream, Then, advise_reports, reply, taken};
+use faulty::Fault;
+use ledger::Ledger;
+use serde_json::{Value, json};
+use support::Library;
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// Room for a busy machine around [`TIMEOUT`].
+const ROOM: Duration = Duration::from_secs(10);
+/// Applications in front of faulty services at a time.
+const SIDE_BY_SIDE: usize = 8;
+
+/// A service that wants a report each second, answers it by a script while it is not well, and takes
+/// it afterwards.
+struct Scene {
+    service: FaultService,
+    ledger: Ledger,
+    is_well: Arc<AtomicBool>,
+}
+
+impl Scene {
+    fn new(
+        script: impl Fn(&Request, &mut dyn Stream, &Ledger) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> Self {
+        let (ledger, is_well) = (Ledger::default(), Arc::<AtomicBool>::default());
+        let (taking, well) = (ledger.clone(), Arc::clone(&is_well));
+        let service = FaultService::start(move |request, stream| match request.reports() {
+            false => advise_reports(request, stream, &json!({})),
+            true if well.load(Ordering::SeqCst) => {
+                let answer = taking.take(&request.json());
+                reply(stream, "200 OK", &answer.to_string())
+            }
+            true => script(request, stream, &taking),
+        });
+        Self {
+            service,
+            ledger,
+            is_well,
+        }
+    }
+
+    fn of(fault: Fault) -> Self {
+        Self::new(move |request, stream, _| fault.answer(request, stream))
+    }
+
+    fn application(&self) -> Driver {
+        let timeout = TIMEOUT.as_millis().to_string();
+        let environment = [
+            ("SUPERSTREAM_HOST", &*self.service.url()),
+            ("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout),
+        ];
+        Driver::start(Library::DropIn, &environment)
+    }
+
+    /// Two clients work while the service fails, and one of them ends. The driver, with the other
+    /// one, which has delivered 7 records; the one that ended has delivered 2.
+    #[track_caller]
+    fn live_through(&self) -> Driver {
+        let mut driver = self.application();
+        producer(&mut driver);
+        produce(&mut driver, 0, 3);
+        let before = high_water(&mut driver);
+        self.reports_came(1);
+        let took = producer(&mut driver);
+        assert!(took < TIMEOUT + ROOM, "creation took {took:?}");
+        produce(&mut driver, 1, 2);
+        driver.expect("destroy 1", "destroyed");
+        produce(&mut driver, 0, 4);
+        self.reports_came(3);
+        let after = high_water(&mut driver);
+        assert!(
+            after.saturating_sub(before) < 16 * 1024,
+            "{before} KiB grew to {after} KiB"
+        );
+        driver
+    }
+
+    #[track_caller]
+    fn reports_came(&self, count: usize) {
+        let service = &self.service;
+        service.wait_for_several(count, "reports", Request::reports);
+    }
+
+    /// The service is well again: it hears of everything, and of nothing twice.
+    #[track_caller]
+    fn recover(&self, mut driver: Driver, is_told: impl Fn(&Ledger) -> bool) {
+        self.is_well.store(true, Ordering::SeqCst);
+        let all = || is_told(&self.ledger);
+        self.service.wait_until("everything is told", all);
+        driver.expect("destroy 0", "destroyed");
+        self.service.wait_for("the end", |request| {
+            request.is("DELETE", "/v1/clients/client-0")
+        });
+        assert!(is_told(&self.ledger));
+        driver.end_quietly();
+    }
+}
+
+fn producer(driver: &mut Driver) -> Duration {
+    driver.set(&[("test.mock.num.brokers", "1")]);
+    driver.create("producer")
+}
+
+#[track_caller]
+fn produce(driver: &mut Driver, client: u32, records: u32) {
+    for _ in 0..records {
+        driver.expect(&format!("produce {client} orders"), "NO_ERROR");
+    }
+    let flushed = driver.say(&format!("flush {client}"));
+    assert!(flushed.starts_with("NO_ERROR"), "{flushed}");
+}
+
+#[track_caller]
+fn high_water(driver: &mut Driver) -> u64 {
+    driver.say("high-water").parse().unwrap()
+}
+
+fn all_are_told(ledger: &Ledger) -> bool {
+    ledger.total() == 9
+}
+
+#[test]
+fn every_fault_of_a_service() {
+    let faults = faulty::all();
+    for some in faults.chunks(SIDE_BY_SIDE) {
+        thread::scope(|scope| {
+            let begun = some.iter().map(|fault| {
+                let life = scope.spawn(move || {
+                    let scene = Scene::of(fault.clone());
+                    let driver = scene.live_through();
+                    scene.recover(driver, all_are_told);
+                });
+                (&fault.name, life)
+            });
+            let begun: Vec<_> = begun.collect();
+            for (name, life) in begun {
+                assert!(life.join().is_ok(), "{name}");
+            }
+        });
+    }
+}
+
+/// The service takes reports and says so when nobody listens any more.
+#[test]
+fn a_service_that_acknowledges_late() {
+    let scene = Scene::new(|request, stream, ledger| {
+        let answer = ledger.take(&request.json());
+        // The library waits for a second.
+        thread::sleep(Duration::from_millis(1500));
+        reply(stream, "200 OK", &answer.to_string())
+    });
+    let driver = scene.live_through();
+    scene.recover(driver, all_are_told);
+}
+
+#[test]
+fn a_service_that_acknowledges_twice() {
+    let scene = Scene::new(|request, stream, ledger| {
+        let mut answer = ledger.take(&request.json());
+        let reports = answer["reports"].as_array_mut().unwrap();
+        reports.extend(reports.clone());
+        reply(stream, "200 OK", &answer.to_string())
+    });
+    let driver = scene.live_through();
+    scene.recover(driver, all_are_told);
+}
+
+/// None of these is an answer to a report that was sent: what it told is told again.
+#[test]
+fn a_service_that_acknowledges_what_was_not_reported() {
+    let odd: [fn(&Value) -> Option<Value>; 5] = [
+        |_| None,
+        |taken| {
+            let sequence = taken["sequence"].as_u64().unwrap();
+            Some(with(taken, "sequence", json!(sequence - 1)))
+        },
+        |taken| Some(with(taken, "sequence", json!(u64::MAX))),
+        |taken| Some(with(taken, "client_hash", json!("client-4711"))),
+        |taken| Some(with(taken, "client_hash", json!("../../x"))),
+    ];
+    for answer in odd {
+        let scene = Scene::new(move |request, stream, _| {
+            let all = taken(&request.json());
+            let all = all["reports"].as_array().unwrap();
+            let answers: Vec<Value> = all.iter().filter_map(answer).collect();
+            reply(stream, "200 OK", &json!({ "reports": answers }).to_string())
+        });
+        let driver = scene.live_through();
+        scene.recover(driver, all_are_told);
+    }
+}
+
+fn with(taken: &Value, name: &str, value: Value) -> Value {
+    let mut other = taken.clone();
+    other[name] = value;
+    other
+}
+
+/// What comes with an answer to reports is trusted as little as an answer to a registration.
+#[test]
+fn a_service_that_adds_odd_things_to_its_answer() {
+    let many: serde_json::Map<String, Value> = (0..1000)
+        .map(|number| (format!("some.key.{number}"), json!(number)))
+        .collect();
+    let odd = [
+        ("report_interval_ms", json!(0)),
+        ("report_interval_ms", json!(u64::MAX)),
+        ("report_interval_ms", json!(-1)),
+        ("report_interval_ms", json!("soon")),
+        (
+            "advice",
+            json!({"start": true, "optimized_configuration": many}),
+        ),
+        (
+            "advice",
+            json!({"start": true, "optimized_configuration": {"linger.ms": {"a": 1}}}),
+        ),
+        (
+            "advice",
+            json!({"start": true, "optimized_configuration": {"linger.ms": "x".repeat(10_000)}}),
+        ),
+        ("advice", json!(5)),
+        ("advice", json!({"start": "yes"})),
+        ("unknown", json!("perhaps")),
+    ];
+    for (name, value) in odd {
+        let scene = Scene::new(move |request, stream, ledger| {
+            let mut answer = ledger.take(&request.json());
+            match name {
+                "report_interval_ms" => answer[name] = value.clone(),
+                _ => {
+                    for taken in answer["reports"].as_array_mut().unwrap() {
+                        taken[name] = value.clone();
+                    }
+                }
+            }
+            reply(stream, "200 OK", &answer.to_string())
+        });
+        let mut driver = scene.application();
+        producer(&mut driver);
+        produce(&mut driver, 0, 3);
+        scene.reports_came(1);
+        assert!(driver.status(0)["client"].is_object());
+        producer(&mut driver);
+        produce(&mut driver, 1, 2);
+        driver.expect("destroy 1", "destroyed");
+        scene.is_well.store(true, Ordering::SeqCst);
+        driver.expect("destroy 0", "destroyed");
+        let all = || scene.ledger.total() == 5;
+        scene.service.wait_until("everything is told", all);
+        scene.service.wait_for_goodbye("client-0");
+        driver.end_quietly();
+    }
+}

@@ -1,0 +1,234 @@
+//! The life of a report: as often as the service asks, lost or repeated or answered badly, and
+//! through a time without a service. Reports carry totals, so the last one of each client counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+
+#[path = "support/driver.rs"]
+mod driver;
+#[path = "support/fault_service.rs"]
+mod fault_service;
+mod support;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use driver::Driver;
+use fault_service::{
+    FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
+};
+use serde_json::{Value, json};
+use support::Library;
+
+/// A service that answers reports by a script, and everything else as usual. It wants a report each
+/// second.
+fn service(
+    script: impl Fn(usize, &Value, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
+) -> FaultService {
+    let rounds = AtomicUsize::new(0);
+    FaultService::start(move |request, stream| {
+        if request.reports() {
+            return script(
+                rounds.fetch_add(1, Ordering::SeqCst),
+                &request.json(),
+                stream,
+            );
+        }
+        advise_reports(request, stream, &json!({"linger.ms": 10}))
+    })
+}
+
+fn take(reports: &Value, stream: &mut dyn Stream) -> io::Result<Then> {
+    reply(stream, "200 OK", &taken(reports).to_string())
+}
+
+fn start(service: &FaultService) -> Driver {
+    Driver::start(Library::DropIn, &[("SUPERSTREAM_HOST", &service.url())])
+}
+
+/// A producer that works, and has delivered so many records.
+fn producer(driver: &mut Driver, records: u32) {
+    driver.set(&[("test.mock.num.brokers", "1")]);
+    driver.create("producer");
+    produce(driver, 0, records);
+}
+
+fn produce(driver: &mut Driver, client: u32, records: u32) {
+    for _ in 0..records {
+        driver.expect(&format!("produce {client} orders"), "NO_ERROR");
+    }
+    let flushed = driver.say(&format!("flush {client}"));
+    assert!(flushed.starts_with("NO_ERROR"), "{flushed}");
+}
+
+fn delivered(measured: &Value) -> u64 {
+    let records = &measured["topics"]["orders"]["delivered"]["records"];
+    records.as_u64().unwrap_or_default()
+}
+
+fn rounds(service: &FaultService, count: usize) -> Vec<Value> {
+    let found = service.wait_for_several(count, "reports", Request::reports);
+    found.iter().map(Request::json).collect()
+}
+
+#[test]
+fn reports_come_as_often_as_the_service_asks() {
+    let service = service(|_, reports, stream| take(reports, stream));
+    let mut driver = start(&service);
+    producer(&mut driver, 5);
+    let came = rounds(&service, 3);
+    let first = &came[0]["reports"][0];
+    let partitions = &first["producer_topics_partitions"]["orders"];
+    assert!(
+        !partitions.as_array().unwrap().is_empty(),
+        "no partitions in {first:#}"
+    );
+    assert_eq!(delivered(&first["measured"]), 5);
+    let sequences: Vec<u64> = came
+        .iter()
+        .map(|round| round["reports"][0]["sequence"].as_u64().unwrap())
+        .collect();
+    assert!(
+        sequences.is_sorted_by(|one, next| one < next),
+        "{sequences:?}"
+    );
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-0");
+    driver.end_quietly();
+}
+
+#[test]
+fn a_report_that_is_lost_loses_nothing() {
+    let service = service(|round, reports, stream| match round {
+        // The first two are cut off, and each is tried once more at once.
+        0..4 => Ok(Then::Close),
+        _ => take(reports, stream),
+    });
+    let mut driver = start(&service);
+    producer(&mut driver, 5);
+    rounds(&service, 2);
+    produce(&mut driver, 0, 7);
+    rounds(&service, 5);
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-0");
+    assert_eq!(delivered(&service.measured("client-0").unwrap()), 12);
+    driver.end_quietly();
+}
+
+#[test]
+fn an_answer_that_fits_no_report_is_none() {
+    let service = service(|round, reports, stream| {
+        let report = &reports["reports"][0];
+        let answer = match round {
+            0 => json!([{"client_hash": "client-4711", "sequence": report["sequence"]}]),
+            1 => json!([{"client_hash": report["client_hash"], "sequence": 4711}]),
+            2 => json!([]),
+            3 => return reply(stream, "200 OK", "{\"reports\": 7}"),
+            _ => return take(reports, stream),
+        };
+        reply(stream, "200 OK", &json!({ "reports": answer }).to_string())
+    });
+    let mut driver = start(&service);
+    producer(&mut driver, 5);
+    // None of the four counts as taken: the closed client reports until one is.
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-0");
+    assert!(
+        service
+            .requests()
+            .iter()
+            .filter(|request| request.reports())
+            .count()
+            >= 5
+    );
+    assert_eq!(delivered(&service.measured("client-0").unwrap()), 5);
+    driver.end_quietly();
+}
+
+#[test]
+fn a_client_that_the_service_forgot_registers_again() {
+    let service = service(|round, reports, stream| match round {
+        0 => {
+            let hash = &reports["reports"][0]["client_hash"];
+            let unknown = json!({"reports": [{"client_hash": hash, "unknown": true}]});
+            reply(stream, "200 OK", &unknown.to_string())
+        }
+        _ => take(reports, stream),
+    });
+    let mut driver = start(&service);
+    producer(&mut driver, 5);
+    service.wait_for_report("client-1");
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-1");
+    assert_eq!(delivered(&service.measured("client-1").unwrap()), 5);
+    driver.end_quietly();
+}
+
+#[test]
+fn other_advice_applies_at_the_next_start() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    let service = FaultService::start(move |request, stream| {
+        if down.load(Ordering::SeqCst) {
+            return Ok(Then::Close);
+        }
+        if request.reports() {
+            let answer = taken_with_advice(&request.json(), &json!({"linger.ms": 80}));
+            return reply(stream, "200 OK", &answer.to_string());
+        }
+        advise_reports(request, stream, &json!({"linger.ms": 10}))
+    });
+    let mut driver = start(&service);
+    producer(&mut driver, 5);
+    rounds(&service, 2);
+    assert_eq!(
+        driver.get(0, "linger.ms"),
+        "10",
+        "the running client is left alone"
+    );
+    let next = &driver.status(0)["at_next_start"]["optimized_configuration"];
+    assert_eq!(next["linger.ms"], 80);
+
+    is_down.store(true, Ordering::SeqCst);
+    driver.create("producer");
+    assert_eq!(driver.get(1, "linger.ms"), "80");
+}
+
+/// More clients than are kept apart come and go while there is no service, and none of their
+/// records is lost.
+#[test]
+fn a_time_without_a_service_loses_nothing() {
+    const CLIENTS: u32 = 300;
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    let service = FaultService::start(move |request, stream| {
+        if down.load(Ordering::SeqCst) {
+            return Ok(Then::Close);
+        }
+        advise(request, stream, &json!({}))
+    });
+    let mut driver = start(&service);
+    producer(&mut driver, 1);
+    is_down.store(true, Ordering::SeqCst);
+    for client in 1..=CLIENTS {
+        driver.set(&[("test.mock.num.brokers", "1")]);
+        driver.create("producer");
+        produce(&mut driver, client, 2);
+        driver.expect(&format!("destroy {client}"), "destroyed");
+    }
+    is_down.store(false, Ordering::SeqCst);
+    let total = || {
+        let hashes = 0..service
+            .requests()
+            .iter()
+            .filter(|one| one.registers())
+            .count();
+        let measured = hashes.filter_map(|hash| service.measured(&format!("client-{hash}")));
+        measured.map(|measured| delivered(&measured)).sum::<u64>()
+    };
+    service.wait_until("all records are told", || total() >= u64::from(2 * CLIENTS));
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-0");
+    assert_eq!(total(), u64::from(2 * CLIENTS) + 1);
+    driver.end_quietly();
+}

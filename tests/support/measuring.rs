@@ -1,0 +1,150 @@
+//! What an application says that it did, and what was reported of it, side by side.
+
+use std::env;
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::fault_service::FaultService;
+use crate::preloading::compile_c;
+use crate::support::assert_success;
+
+/// What keeps a process at its exit.
+fn stay() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| compile_c("stay.c", &[OsStr::new("-shared")]))
+}
+
+/// Runs an application that has one client, and lets it exit once the client's goodbye has come.
+/// What it says, and the last report.
+#[track_caller]
+pub fn run_to_goodbye(command: &mut Command) -> (String, Value) {
+    let (said, mut reported) = run_to_goodbyes(command, 1);
+    (said, reported.remove(0))
+}
+
+/// The same with several clients, in the order of their creation.
+#[track_caller]
+pub fn run_to_goodbyes(command: &mut Command, clients: usize) -> (String, Vec<Value>) {
+    let service = FaultService::advising(json!({}));
+    let exit = TcpListener::bind("127.0.0.1:0").unwrap();
+    let preloaded = command.get_envs().find(|(name, _)| *name == "LD_PRELOAD");
+    let preloaded = preloaded.and_then(|(_, libraries)| libraries);
+    let libraries = preloaded.into_iter().chain([stay().as_os_str()]);
+    let libraries = env::join_paths(libraries).unwrap();
+    command
+        .env("LD_PRELOAD", libraries)
+        .env("STAY", exit.local_addr().unwrap().port().to_string())
+        .env("SUPERSTREAM_HOST", service.url())
+        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")
+        .stdout(Stdio::piped());
+    let child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make setup`): {error}"));
+    let ended = thread::spawn(move || child.wait_with_output());
+    let names = (0..clients).map(|number| format!("client-{number}"));
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        service.wait_for_goodbye(name);
+    }
+    drop(exit);
+    let output = ended.join().unwrap().unwrap();
+    assert_success(command, &output);
+    let reported = names.iter().map(|name| service.measured(name));
+    let reported = reported.map(|report| report.expect("no report came"));
+    (
+        String::from_utf8(output.stdout).unwrap(),
+        reported.collect(),
+    )
+}
+
+/// The same for an application that says it in JSON.
+#[track_caller]
+pub fn run_and_parse(command: &mut Command) -> (Value, Value) {
+    let (said, reported) = run_to_goodbye(command);
+    (serde_json::from_str(&said).unwrap(), reported)
+}
+
+/// The sum of some requests over all brokers of a report: how many, and their bytes.
+pub fn requests(measured: &Value, kind: &str) -> (u64, u64) {
+    let brokers = measured["brokers"].as_array().unwrap();
+    let sum = |what: &str| {
+        let figures = brokers.iter().map(|broker| &broker[kind][what]);
+        figures.map(number).sum()
+    };
+    (sum("requests"), sum("bytes"))
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+/// What is compared, in a report and in the engine's statistics.
+type Figures = [u64; 4];
+const FIGURES: [&str; 4] = ["requests", "bytes", "produce requests", "fetch requests"];
+const REPORTED: [&str; 4] = [
+    "/sent/requests",
+    "/sent/bytes",
+    "/produce/requests",
+    "/fetch/requests",
+];
+const IN_STATISTICS: [&str; 4] = ["/tx", "/txbytes", "/req/Produce", "/req/Fetch"];
+
+fn sum<'a>(brokers: impl Iterator<Item = &'a Value>, paths: [&str; 4]) -> Figures {
+    brokers.fold(Figures::default(), |sum, broker| {
+        let more = paths.map(|path| broker.pointer(path).map_or(0, number));
+        std::array::from_fn(|place| sum[place] + more[place])
+    })
+}
+
+/// The sums over all brokers of a report.
+fn reported(measured: &Value) -> Figures {
+    sum(measured["brokers"].as_array().unwrap().iter(), REPORTED)
+}
+
+/// Over those that have an id. The others are bootstrap brokers, which leave the statistics of a
+/// recent engine once they are not needed any more, and coordinators, which stay.
+fn reported_of_known(measured: &Value) -> Figures {
+    let brokers = measured["brokers"].as_array().unwrap().iter();
+    sum(brokers.filter(|broker| broker["id"] != -1), REPORTED)
+}
+
+fn in_statistics(statistics: &Value) -> Figures {
+    let brokers = statistics["brokers"].as_object().unwrap().values();
+    sum(brokers, IN_STATISTICS)
+}
+
+/// Requests and bytes of all kinds, against the engine's statistics, which were taken between two
+/// statuses of ours. All of them only grow: where nothing happened in between, nothing but the first
+/// requests to bootstrap brokers may be missing there.
+#[track_caller]
+pub fn assert_agrees(said: &Value) {
+    let least = reported_of_known(&said["before"]["measured"]);
+    let most = reported(&said["status"]["measured"]);
+    let theirs = in_statistics(&said["statistics"]);
+    for (place, what) in FIGURES.into_iter().enumerate() {
+        let (least, theirs, most) = (least[place], theirs[place], most[place]);
+        assert!(
+            (least..=most).contains(&theirs),
+            "{what}: {theirs} in the statistics, {least} before them and {most} after"
+        );
+    }
+    assert!(least[1] > 0, "{said}");
+}
+
+/// The bytes of all requests in the last report, within a thousandth of those in the last
+/// statistics.
+#[track_caller]
+pub fn assert_about(statistics: &Value, measured: &Value) {
+    let (ours, theirs) = (reported(measured)[1], in_statistics(statistics)[1]);
+    assert!(theirs > 0, "{statistics}");
+    assert!(
+        ours.abs_diff(theirs) <= theirs / 1000,
+        "{ours} and {theirs}"
+    );
+}
