@@ -236,10 +236,10 @@ impl Members {
         self.not_before = Some(at);
     }
 
-    /// The service has taken a report, if the answer is to that one.
-    pub fn taken(&mut self, draft: &Draft, sequence: u64) {
+    /// The service has taken a report.
+    pub fn taken(&mut self, draft: &Draft) {
         if let Some(member) = self.of(&draft.client)
-            && [member.sequence, sequence] == [draft.report.sequence; 2]
+            && member.sequence == draft.report.sequence
         {
             member.told = draft.report.measured.clone();
             member.is_open = false;

@@ -120,8 +120,8 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
         .iter()
         .filter_map(|draft| {
             let taken = answer.reports.iter().find(|taken| is_its(draft, taken))?;
-            let is_newer = taken.sequence == draft.report.sequence;
-            (taken.unknown || is_newer).then_some((draft, taken))
+            let is_taken = taken.sequence == draft.report.sequence;
+            (taken.unknown || is_taken).then_some((draft, taken))
         })
         .collect();
     // What is not answered is reported again, and not at once.
@@ -153,7 +153,7 @@ fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
         state.register(client);
         return;
     }
-    state.members.taken(draft, taken.sequence);
+    state.members.taken(draft);
     client.update(|outcome| outcome.baseline = taken.baseline);
     let advice = taken.advice.as_ref();
     if let Some(advice) = advice.filter(|advice| size_of(advice) <= MAX_ADVICE_BYTES) {
