@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -26,7 +27,6 @@ static struct {
 } own;
 
 static char *statistics;
-static int statistics_seen;
 static int in_group;
 
 static void fail(const char *what) {
@@ -38,7 +38,6 @@ static int keep(rd_kafka_t *rk, char *json, size_t size, void *opaque) {
         (void)rk, (void)opaque;
         free(statistics);
         statistics = strndup(json, size);
-        statistics_seen++;
         return 0;
 }
 
@@ -125,7 +124,7 @@ static void produce_batch(rd_kafka_t *rk, rd_kafka_topic_t *topic, long number) 
 
         /* What the application need not fill in may be anything. */
         memset(messages, 0x5a, sizeof(messages));
-        memset(bytes, 'b', sizeof(bytes));
+        memset(bytes, 'a' + number / BATCH % 26, sizeof(bytes));
         for (i = 0; i < BATCH; i++) {
                 messages[i].payload = (number + i) % 17 == 0 ? NULL : bytes;
                 messages[i].len = size_of_value(number + i);
@@ -174,12 +173,27 @@ static const char *status(rd_kafka_t *rk) {
         return of ? of(rk) : "null";
 }
 
+/* By the clock of the statistics. */
+static long long microseconds(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+/* Statistics wait in a queue: those that are served next may be old. */
+static int statistics_are_after(long long moment) {
+        const char *taken = statistics ? strstr(statistics, "\"ts\":") : NULL;
+
+        return taken && atoll(taken + strlen("\"ts\":")) > moment;
+}
+
 /* The statistics are taken between the two statuses. */
 static void tell(rd_kafka_t *rk) {
         const char *before = status(rk);
-        int seen = statistics_seen + 2;
+        long long moment = microseconds();
 
-        while (statistics_seen < seen)
+        while (!statistics_are_after(moment))
                 serve(rk);
         printf("{\"accepted\":%ld,\"accepted_bytes\":%ld,\"delivered\":%ld,"
                "\"delivered_bytes\":%ld,\"failed\":%ld,\"refused\":%ld,\"consumed\":%ld,"

@@ -132,24 +132,28 @@ pub fn cargo(arguments: &[&str]) {
         .args([subcommand, "--release"])
         .args(rest)
         .current_dir(root());
-    // What cargo tells this test must not reach the build scripts, which would run again.
+    forget_cargo(&mut cargo);
+    cargo.env_remove("LD_LIBRARY_PATH");
+    run(&mut cargo);
+}
+
+/// What cargo tells this test must not reach a cargo that is started below it: build scripts, and
+/// all that hangs on them, would run again.
+fn forget_cargo(command: &mut Command) {
+    let about_us = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_TARGET_TMPDIR",
+        "OUT_DIR",
+    ];
     for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy();
-        let about_us = [
-            "CARGO_PKG_",
-            "CARGO_MANIFEST_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-        ];
-        if about_us.iter().any(|prefix| name.starts_with(prefix)) {
-            cargo.env_remove(&*name);
+        let text = name.to_string_lossy();
+        if about_us.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(name);
         }
     }
-    cargo
-        .env_remove("LD_LIBRARY_PATH")
-        .env_remove("OUT_DIR")
-        .env_remove("CARGO_TARGET_TMPDIR");
-    run(&mut cargo);
 }
 
 /// Tests run in processes of their own, side by side: each link is put in place whole.
@@ -231,10 +235,11 @@ fn own_name() -> String {
     program.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-/// A command in an environment without cargo's settings for the linker and the loader, and
+/// A command in an environment without cargo's settings, for the linker and the loader too, and
 /// without ours.
 pub fn tool(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
+    forget_cargo(&mut command);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("SUPERSTREAM_") {
             command.env_remove(name);
