@@ -40,7 +40,7 @@ setup: ## install the system's packages that the build and the tests need
 	fi
 
 build: setup preload ## build the libraries, the service and the tools
-	cargo build --release --workspace
+	cargo build --release
 
 # What is preloaded meets every program of a machine: it asks for no newer glibc than that of 2012.
 # Zig links for an old glibc on any system. A folder of its own, for other features than the drop-in.
@@ -70,19 +70,23 @@ $(TOOLS)/zig/bin/cargo-zigbuild:
 demo: dist ## show the main job: one producer, stock, observed and tuned, side by side
 	@target/release/superstream-demo
 
+# The products as their users have them, built in release mode.
+FROM_OUTSIDE = cargo test --package superstream-tests
+
 # The matrix comes after the tests: they build a program that it reads.
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
-	cargo test --release --workspace
+	cargo test --release
+	$(FROM_OUTSIDE)
 	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
 
 bench: dist ## measure what Superstream costs and saves, against its bounds
-	cargo bench --workspace --bench cost
+	cargo bench --package superstream-tests --bench cost
 	target/release/superstream-demo --check
 
 # The engines of applications, with the preload library in front of them. Some need the libraries
@@ -94,18 +98,18 @@ test-engines: preload
 	  echo "== librdkafka: $$engine"; \
 	  [[ $$engine == debian ]] || export LD_LIBRARY_PATH=$$(tests/engines/fetch $$engine); \
 	  SUPERSTREAM_TEST_ENGINE=$$engine \
-	    cargo test --release --workspace $(ENGINE_TESTS:%=--test %); \
+	    $(FROM_OUTSIDE) $(ENGINE_TESTS:%=--test %); \
 	done
 
 proof: MORE_PACKAGES := $(PACKAGES_OF_PROOF)
 proof: build ## the long versions of the tests that `make test` runs in small
-	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test engine_rules --test memory \
+	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test engine_rules --test memory \
 	  --test truth --test crowd
 	$(MAKE) --no-print-directory test-engines ENGINES='debian 2.12.1 2.16.1' \
 	  ENGINE_TESTS='memory process recovery environment faults'
 	$(MAKE) --no-print-directory test-engines ENGINES='1.5.0 1.9.2 2.3.0 2.12.1 2.13.0'
 	$(MAKE) --no-print-directory test-engines ENGINES=1.0.0 ENGINE_TESTS=engine_rules
-	SUPERSTREAM_PROOF=1 cargo test --release --workspace --test python_client --test reach
+	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test python_client --test reach
 	$(MAKE) --no-print-directory check-threads
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
 

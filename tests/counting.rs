@@ -1,25 +1,13 @@
 //! What is counted at the engine's hooks, against what the application did and what librdkafka's own
 //! statistics say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/measuring.rs"]
-mod measuring;
-#[path = "support/preloading.rs"]
-mod preloading;
-mod support;
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use measuring::{assert_agrees, run_and_parse};
 use serde_json::{Value, json};
-use support::{Cluster, Library, compile, with_library};
+use superstream_tests::measuring::{assert_agrees, run_and_parse};
+use superstream_tests::{Cluster, Library, compile, with_library};
 
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();

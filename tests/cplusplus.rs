@@ -1,18 +1,14 @@
 //! The distribution's C++ wrapper, made for the distribution's librdkafka, on the drop-in.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use std::fs;
-use support::{
+use superstream_tests::{
     Cluster, Library, assert_success, root, scratch, system_library, tool, unique, with_library_in,
 };
 
 #[test]
 fn the_wrapper_reaches_the_drop_in() {
     let program = unique(scratch(), "producer-cpp");
-    support::run(
+    superstream_tests::run(
         tool("c++")
             .args(["-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&program)

@@ -2,27 +2,17 @@
 //! are, and no record of any client is lost, whether the service is there or away.
 //!
 //! `SUPERSTREAM_PROOF=1` makes ten thousand of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/ledger.rs"]
-mod ledger;
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver::{Driver, PATIENCE};
-use fault_service::{FaultService, Then, advise, reply};
-use ledger::Ledger;
 use serde_json::json;
-use support::{Cluster, Library, compile, with_library};
+use superstream_tests::driver::{Driver, PATIENCE};
+use superstream_tests::fault_service::{FaultService, Then, advise, reply};
+use superstream_tests::ledger::Ledger;
+use superstream_tests::{Cluster, Library, compile, with_library};
 
 /// After so many clients everything that is kept for a while has its full size.
 const WARM: u32 = 1000;

@@ -1,23 +1,11 @@
 //! Clients that are destroyed while they work. The engine's hooks go on after `on_destroy`, and the
 //! last report has what they saw: as much as the application's own interceptors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/measuring.rs"]
-mod measuring;
-#[path = "support/preloading.rs"]
-mod preloading;
-mod support;
 
 use std::process::Command;
 
-use measuring::run_to_goodbyes;
 use serde_json::{Value, json};
-use support::{Cluster, Library, compile, with_library};
+use superstream_tests::measuring::run_to_goodbyes;
+use superstream_tests::{Cluster, Library, compile, with_library};
 
 const TOPIC: &str = "orders";
 const RECORDS: u64 = 40_000;

@@ -4,14 +4,10 @@
 //! - The exit status must be the same.
 //! - Stdout must be the same, byte for byte: the programs print nothing that depends on time.
 //! - Stderr is not compared: the engine's own log lines carry times and addresses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use std::path::Path;
 use std::process::Output;
-use support::{Cluster, Library, compile, root, with_library_in};
+use superstream_tests::{Cluster, Library, compile, root, with_library_in};
 
 /// Runs the program with the library, against a cluster of its own: what one run leaves behind
 /// must not be seen by the other.
@@ -83,7 +79,7 @@ fn a_consumer() {
         for program in [&producer, &consumer] {
             let mut command = with_library_in(&library.folder(), program);
             command.args(["-b", &cluster.brokers, "-t", "orders", "-n", "20000"]);
-            outputs.push(support::run(&mut command));
+            outputs.push(superstream_tests::run(&mut command));
         }
         cluster.stop();
         printed.push(outputs);

@@ -1,20 +1,14 @@
 //! The installed tree itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
 
-#[path = "support/service.rs"]
-mod service;
-mod support;
-
-use service::{Service, TOKEN};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
-use support::tree::{library, tree};
-use support::{built, compile, root, run, scratch, tool, unique};
+use superstream_tests::service::{Service, TOKEN};
+use superstream_tests::tree::{library, tree};
+use superstream_tests::{built, compile, root, run, scratch, tool, unique};
 
 #[test]
 fn the_tree_is_complete() {

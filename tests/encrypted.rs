@@ -1,24 +1,14 @@
 //! `https://`: only a certificate that the system's trust store vouches for, for this name and
 //! this day, opens the door. Everything else is a service that is down.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/authority.rs"]
-mod authority;
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::fs;
 
-use authority::Authority;
-use driver::Driver;
-use fault_service::{FaultService, advise};
 use rcgen::{CertificateParams, date_time_ymd};
 use serde_json::{Value, json};
-use support::{Library, scratch, unique};
+use superstream_tests::authority::Authority;
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{FaultService, advise};
+use superstream_tests::{Library, scratch, unique};
 
 /// A service whose certificate an authority has signed.
 fn serve(

@@ -10,29 +10,14 @@
 //!
 //! `SUPERSTREAM_PROOF=1` runs many more cases.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code
-)]
-
-#[path = "support/advisor.rs"]
-mod advisor;
-#[path = "support/engine.rs"]
-mod engine;
-#[path = "support/random_applications.rs"]
-mod random_applications;
-mod support;
-
 use std::collections::BTreeMap;
+use superstream_tests::random_applications;
 
-use advisor::Advisor;
-use engine::{Application, Loaded, Outcome};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
-use support::{Library, engine_has, other_engine, preload};
+use superstream_tests::advisor::Advisor;
+use superstream_tests::engine::{Application, Loaded, Outcome};
+use superstream_tests::{Library, engine_has, other_engine, preload};
 
 /// What may be different: the allow-list by all its names, and what the engine itself derives
 /// from it.

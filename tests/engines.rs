@@ -2,21 +2,13 @@
 //! engine that made it.
 //!
 //! The second engine is the distribution's (Debian: `librdkafka1`; `make setup` installs it).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fault_service::FaultService;
 use serde_json::json;
-use support::{Cluster, Library, run, tool};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{Cluster, Library, run, tool};
 
 /// The distribution's librdkafka.
 fn distribution() -> PathBuf {
@@ -34,14 +26,14 @@ fn ours() -> PathBuf {
 
 /// A program that is linked to nothing.
 fn loader() -> PathBuf {
-    let program = support::unique(support::scratch(), "loader");
+    let program = superstream_tests::unique(superstream_tests::scratch(), "loader");
     run(tool("cc")
         .args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"])
         .arg("-isystem")
-        .arg(support::include())
+        .arg(superstream_tests::include())
         .arg("-o")
         .arg(&program)
-        .arg(support::root().join("tests/c/loader.c"))
+        .arg(superstream_tests::root().join("tests/c/loader.c"))
         .arg("-ldl"));
     program
 }

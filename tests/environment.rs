@@ -1,20 +1,13 @@
 //! The environment: what each `SUPERSTREAM_*` variable does, and that a bad one harms nobody.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::net::TcpListener;
 use std::time::Instant;
+use superstream_tests::{driver, fault_service};
 
-use driver::{Driver, PATIENCE};
-use fault_service::{FaultService, Request, reply};
 use serde_json::{Value, json};
-use support::Library;
+use superstream_tests::Library;
+use superstream_tests::driver::{Driver, PATIENCE};
+use superstream_tests::fault_service::{FaultService, Request, reply};
 
 /// Advice that every producer takes.
 fn advice() -> Value {
@@ -177,7 +170,7 @@ fn bytes_that_are_no_text() {
         "SUPERSTREAM_RESPONSE_TIMEOUT",
         "SUPERSTREAM_HOST",
     ] {
-        let mut command = support::with_library(Library::DropIn, driver::program());
+        let mut command = superstream_tests::with_library(Library::DropIn, driver::program());
         command
             .env("SUPERSTREAM_HOST", service.url())
             .env("SUPERSTREAM_DEBUG", "true")

@@ -1,14 +1,10 @@
 //! The ways in which projects find the installed tree, each by an example.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::tree::{library, tree};
-use support::{Cluster, assert_success, root, run, scratch, tool, unique};
+use superstream_tests::tree::{library, tree};
+use superstream_tests::{Cluster, assert_success, root, run, scratch, tool, unique};
 
 /// A command that finds the tree by pkg-config and nothing else by it.
 fn with_pkg_config(program: &str) -> Command {
@@ -21,7 +17,7 @@ fn with_pkg_config(program: &str) -> Command {
 
 /// Runs a program that got the tree's library when it was linked, and none at another place.
 fn version_of(program: &Path) -> String {
-    run(&mut support::with_library_in(&library(), program))
+    run(&mut superstream_tests::with_library_in(&library(), program))
 }
 
 #[test]
@@ -90,7 +86,7 @@ fn rust_links_it_dynamically() {
 
     let cluster = Cluster::start(&["records:4"]);
     let program = target.join("release/produce-consume");
-    let mut command = support::with_library_in(&library(), program);
+    let mut command = superstream_tests::with_library_in(&library(), program);
     let output = command
         .args([&cluster.brokers, "records", "2000"])
         .output()

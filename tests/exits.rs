@@ -1,25 +1,15 @@
 //! The end of a client, and of its process, while reports are due: nothing waits, nothing breaks,
 //! and where there is time the last report comes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/ledger.rs"]
-mod ledger;
-mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
-use driver::{Driver, PROMPTLY};
-use fault_service::{FaultService, advise, advise_reports, reply, silence};
-use ledger::{Ledger, delivered};
 use serde_json::{Value, json};
-use support::{Library, run, tool};
+use superstream_tests::driver::{Driver, PROMPTLY};
+use superstream_tests::fault_service::{FaultService, advise, advise_reports, reply, silence};
+use superstream_tests::ledger::{Ledger, delivered};
+use superstream_tests::{Library, run, tool};
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;

@@ -1,12 +1,8 @@
 //! The drop-in as the loader sees it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use support::{Library, built, compile, run, tool, with_library_in};
+use superstream_tests::{Library, built, compile, run, tool, with_library_in};
 
 /// What Debian 12's librdkafka says of itself.
 const DEBIAN: &str = "gzip,snappy,ssl,sasl,regex,lz4,sasl_gssapi,sasl_plain,sasl_scram,plugins,\

@@ -2,19 +2,11 @@
 //! for word, its configuration stays its own, and nobody blames the advice.
 //!
 //! Each script runs with the stock engine and with ours; the answers must be the same.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
 
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
-
-use driver::Driver;
-use fault_service::{FaultService, Request};
 use serde_json::{Value, json};
-use support::{Library, engine_has, other_engine};
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{FaultService, Request};
+use superstream_tests::{Library, engine_has, other_engine};
 
 fn advice() -> Value {
     json!({"linger.ms": 100, "compression.type": "lz4", "fetch.min.bytes": 1000})

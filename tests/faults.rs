@@ -4,26 +4,17 @@
 //! Where a test measures time, the bound is one against hanging: the timeout and seconds of
 //! room for a busy machine. That a second client does not wait is told by its status, and by
 //! half of a timeout that the first one waited out in full.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/faulty.rs"]
-mod faulty;
-mod support;
 
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
+use superstream_tests::faulty;
 
-use driver::Driver;
-use fault_service::{FaultService, Request, Stream, Then, advise, raw, reply};
-use faulty::Fault;
 use serde_json::{Value, json};
-use support::Library;
+use superstream_tests::Library;
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{FaultService, Request, Stream, Then, advise, raw, reply};
+use superstream_tests::faulty::Fault;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// Room for a busy machine around [`TIMEOUT`].

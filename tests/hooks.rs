@@ -2,23 +2,15 @@
 //! kept apart by `RTLD_DEEPBIND`, get advice; everybody else gets what libc would have answered.
 //!
 //! The engine is the distribution's (Debian: `librdkafka1`; `make setup` installs it).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use fault_service::FaultService;
 use serde_json::json;
-use support::{built, preload, root, run, system_library, tool, unique, with_library_in};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{built, preload, root, run, system_library, tool, unique, with_library_in};
 
 /// The library that these tests are about. `make preload` makes it.
 fn hooks() -> PathBuf {
@@ -35,7 +27,7 @@ fn engine() -> PathBuf {
 fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = unique(support::scratch(), "hooks");
+        let folder = unique(superstream_tests::scratch(), "hooks");
         fs::create_dir_all(folder.join("beside")).unwrap();
         let inner = ["-L.", "-lhooks_inner", "-Wl,-rpath,$ORIGIN/beside"];
         let outer = ["-rdynamic", "-L.", "-lhooks_outer", "-Wl,-rpath-link,."];
@@ -351,7 +343,7 @@ fn the_library_asks_for_little_and_does_nothing_by_itself() {
         assert!(minor <= 17, "it needs GLIBC_2.{minor}");
     }
 
-    let stripped = unique(support::scratch(), "stripped.so");
+    let stripped = unique(superstream_tests::scratch(), "stripped.so");
     run(tool("strip").arg("-o").arg(&stripped).arg(&hooks));
     assert!(fs::metadata(&stripped).unwrap().len() < 500 * 1024);
 }

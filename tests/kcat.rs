@@ -1,13 +1,9 @@
 //! The distribution's kcat, an application that nobody built for us, on the drop-in.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use support::{Cluster, Library, assert_success, scratch, with_library_in};
+use superstream_tests::{Cluster, Library, assert_success, scratch, with_library_in};
 
 const RECORDS: usize = 100_000;
 
@@ -71,8 +67,8 @@ fn consume(cluster: &Cluster, into: &Path) {
 #[test]
 fn what_kcat_produces_it_consumes() {
     let cluster = Cluster::start(&["orders:4"]);
-    let sent = support::unique(scratch(), "kcat-sent");
-    let received = support::unique(scratch(), "kcat-received");
+    let sent = superstream_tests::unique(scratch(), "kcat-sent");
+    let received = superstream_tests::unique(scratch(), "kcat-received");
     fs::write(&sent, records()).unwrap();
 
     let mut produce = kcat();

@@ -1,18 +1,10 @@
 //! The life of a client with advice: changes in place, reports, the end. And what must stay as
 //! it is: secrets, other people's interceptors, topics, our own clients.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
 
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
-
-use driver::Driver;
-use fault_service::{FaultService, Request};
 use serde_json::{Value, json};
-use support::{Cluster, Library, engine_has};
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{FaultService, Request};
+use superstream_tests::{Cluster, Library, engine_has};
 
 /// An application whose service has this advice.
 fn advised(configuration: Value) -> (FaultService, Driver) {

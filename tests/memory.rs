@@ -2,24 +2,17 @@
 //! lost. Valgrind and AddressSanitizer watch the driver through the life of a client.
 //!
 //! `SUPERSTREAM_PROOF=1` runs the examples and every failure under valgrind too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use superstream_tests::driver;
 
-use driver::Driver;
-use fault_service::FaultService;
 use serde_json::json;
-use support::{
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{
     Cluster, Library, compile, engine_has, other_engine, root, run, tool, with_library,
     with_library_in,
 };
@@ -65,7 +58,7 @@ fn valgrind(library: Library, program: &Path) -> Command {
 fn sanitized() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let program = support::unique(support::scratch(), "driver.sanitized");
+        let program = superstream_tests::unique(superstream_tests::scratch(), "driver.sanitized");
         run(tool("cc")
             .args([
                 "-std=gnu11",
@@ -76,7 +69,7 @@ fn sanitized() -> &'static Path {
             ])
             .args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
             .arg("-isystem")
-            .arg(support::include())
+            .arg(superstream_tests::include())
             .arg("-o")
             .arg(&program)
             .arg(root().join("tests/c/driver.c"))

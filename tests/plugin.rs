@@ -1,26 +1,17 @@
 //! The plugin: what it does where nothing can be preloaded, and that it never harms.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/preloading.rs"]
-mod preloading;
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
+use superstream_tests::{driver, fault_service};
 
-use driver::Driver;
-use fault_service::FaultService;
-use preloading::{
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::preloading::{
     LIBRARY, PLUGIN, advice, compile_with_engine, driver_with, makes_one_tuned_client, output,
     preloaded, product, registrations, stdout,
 };
-use support::{engine, scratch, unique, with_library_in};
+use superstream_tests::{engine, scratch, unique, with_library_in};
 
 fn plugin_driver(folder: &Path, libraries: &[&Path], host: &str) -> Driver {
     let mut driver = driver_with(folder, libraries, host);

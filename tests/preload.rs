@@ -1,28 +1,18 @@
 //! The library that is preloaded: what it is made of, and how it behaves in processes of all kinds.
 //! (plugin.rs has the plugin.) What a client of theirs lives through is in life.rs, failures.rs and
 //! others, which run with other engines too (`make test-engines`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/preloading.rs"]
-mod preloading;
-mod support;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::{env, fs};
 
-use fault_service::{FaultService, Request};
-use preloading::{
+use serde_json::{Value, json};
+use superstream_tests::fault_service::{FaultService, Request};
+use superstream_tests::preloading::{
     HOOKS, LIBRARY, PLUGIN, advice, compile_c, compile_with_engine, driver_with,
     makes_one_tuned_client, output, preloaded, product, registrations, stderr, stdout,
 };
-use serde_json::{Value, json};
-use support::{Library, built, engine, run, scratch, tool, unique};
+use superstream_tests::{Library, built, engine, run, scratch, tool, unique};
 
 #[test]
 fn the_libraries_export_what_they_take() {

@@ -1,17 +1,9 @@
 //! The process around the clients: threads and signals, fork and exec, exit.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
 
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
-
-use driver::Driver;
-use fault_service::{FaultService, Request};
 use serde_json::json;
-use support::Library;
+use superstream_tests::Library;
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{FaultService, Request};
 
 fn advised() -> (FaultService, Driver) {
     let service = FaultService::advising(json!({"linger.ms": 50}));
@@ -224,15 +216,15 @@ fn an_exit_with_clients() {
 /// as with stock librdkafka, with and without Superstream.
 #[test]
 fn a_thread_that_is_cancelled_while_it_creates_a_client() {
-    let program = support::compile("tests/c/cancel.c");
+    let program = superstream_tests::compile("tests/c/cancel.c");
     let service = FaultService::advising(json!({"linger.ms": 50}));
     for (library, host) in [
         (Library::Stock, String::new()),
         (Library::DropIn, String::new()),
         (Library::DropIn, service.url()),
     ] {
-        let mut command = support::with_library(library, &program);
-        let said = support::run(command.env("SUPERSTREAM_HOST", &host));
+        let mut command = superstream_tests::with_library(library, &program);
+        let said = superstream_tests::run(command.env("SUPERSTREAM_HOST", &host));
         assert_eq!(said, "cancelled\n", "{library:?} with {host:?}");
     }
 }

@@ -7,28 +7,19 @@
 //! third.
 //!
 //! `SUPERSTREAM_PROOF=1` takes older clients too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/kafka.rs"]
-mod kafka;
-#[path = "support/python.rs"]
-mod python;
-#[path = "support/service.rs"]
-mod service;
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use superstream_tests::service;
 
-use kafka::{Kafka, topic};
-use python::{TODAY, python};
 use serde_json::{Value, json};
-use service::Service;
-use support::{assert_success, preload, root, run, scratch, tool, unique};
+use superstream_tests::kafka::{Kafka, topic};
+use superstream_tests::python::{TODAY, python};
+use superstream_tests::service::Service;
+use superstream_tests::{assert_success, preload, root, run, scratch, tool, unique};
 
 /// Older wheels: 2.12.1 has the engine that ours embeds, 1.9.2 is built against the system's.
 const OLDER: &[&str] = &["2.12.1", "1.9.2"];

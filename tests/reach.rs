@@ -1,10 +1,6 @@
 //! Clients of other languages, which nobody here wrote, under preload: the ones that Superstream
 //! reaches run with the service's advice, and none of them minds. The programs are in
 //! `tests/reach`; the ones that take minutes to build run with `SUPERSTREAM_PROOF=1`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-mod support;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -15,7 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use support::{Cluster, assert_success, built, root, scratch, tool, unique};
+use superstream_tests::{Cluster, assert_success, built, root, scratch, tool, unique};
 
 const RECORDS: usize = 5000;
 
@@ -53,7 +49,7 @@ enum Preload {
 impl Preload {
     /// The value of `LD_PRELOAD`.
     fn value(self) -> Option<String> {
-        let library = support::preload();
+        let library = superstream_tests::preload();
         let hooks = library.with_file_name("libsuperstream-hooks.so");
         match self {
             Self::Nothing => None,

@@ -1,22 +1,14 @@
 //! After a fault: the thread in the background comes back to the service by itself, and what
 //! was late for one client serves the next. No client waits for either.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use driver::{Driver, PROMPTLY};
-use fault_service::{FaultService, Gate, Request, Then, advise, silence};
 use serde_json::{Value, json};
-use support::{Library, other_engine, preload, root, run, with_library};
+use superstream_tests::driver::{Driver, PROMPTLY};
+use superstream_tests::fault_service::{FaultService, Gate, Request, Then, advise, silence};
+use superstream_tests::{Library, other_engine, preload, root, run, with_library};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -1,31 +1,22 @@
 //! A service that fails at reports, in every way that it may fail at registrations and in some of
 //! their own. Whatever it does, the application notices nothing, and every record is told once the
 //! service is well.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/faulty.rs"]
-mod faulty;
-#[path = "support/ledger.rs"]
-mod ledger;
-mod support;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+use superstream_tests::faulty;
 
-use driver::Driver;
-use fault_service::{FaultService, Request, Stream, Then, advise_reports, reply, taken};
-use faulty::Fault;
-use ledger::Ledger;
 use serde_json::{Value, json};
-use support::Library;
+use superstream_tests::Library;
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{
+    FaultService, Request, Stream, Then, advise_reports, reply, taken,
+};
+use superstream_tests::faulty::Fault;
+use superstream_tests::ledger::Ledger;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// Room for a busy machine around [`TIMEOUT`].

@@ -1,24 +1,16 @@
 //! The life of a report: as often as the service asks, lost or repeated or answered badly, and
 //! through a time without a service. Reports carry totals, so the last one of each client counts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-mod support;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use driver::Driver;
-use fault_service::{
+use serde_json::{Value, json};
+use superstream_tests::Library;
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
 };
-use serde_json::{Value, json};
-use support::Library;
 
 /// A service that answers reports by a script, and everything else as usual. It wants a report each
 /// second.

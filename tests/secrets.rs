@@ -1,22 +1,6 @@
 //! Nothing that could be a secret leaves the process. A mark of its own stands in every property and
 //! in every variable that could hold one; then everything that anybody else may see is searched for
 //! all marks: the traffic, the log, the status, what the tools say, what the service keeps and shows.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/authority.rs"]
-mod authority;
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/marks.rs"]
-mod marks;
-#[path = "support/service.rs"]
-mod service;
-mod support;
-#[path = "support/transports.rs"]
-mod transports;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -25,13 +9,15 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver::{Driver, PATIENCE};
-use fault_service::{FaultService, Request, reply};
-use marks::{Marks, PRODUCTS, Product, Seen, environment, folder_named, set_marks};
 use serde_json::json;
-use service::Service;
-use support::{built, scratch, tool, unique};
-use transports::TRANSPORTS;
+use superstream_tests::driver::{Driver, PATIENCE};
+use superstream_tests::fault_service::{FaultService, Request, reply};
+use superstream_tests::marks::{
+    Marks, PRODUCTS, Product, Seen, environment, folder_named, set_marks,
+};
+use superstream_tests::service::Service;
+use superstream_tests::transports::TRANSPORTS;
+use superstream_tests::{built, scratch, tool, unique};
 
 /// What a tool of ours says of a process, whatever that is.
 fn tool_says(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {

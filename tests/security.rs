@@ -3,29 +3,18 @@
 //!
 //! The client runs in a system of its own (`support/system.rs`), so that a test can say what is
 //! in `/etc`. Each thing that must be found has its counterpart: without it the client fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
 
-#[path = "support/kdc.rs"]
-mod kdc;
-#[path = "support/scene.rs"]
-mod scene;
-#[path = "support/stores.rs"]
-mod stores;
-mod support;
-#[path = "support/system.rs"]
-mod system;
-
-use kdc::Kdc;
-use scene::{API_VERSIONS, Authority, Event, SASL_AUTHENTICATE, Scene, client};
 use std::fs;
 use std::path::Path;
-use stores::{
+use superstream_tests::kdc;
+use superstream_tests::kdc::Kdc;
+use superstream_tests::scene::{API_VERSIONS, Authority, Event, SASL_AUTHENTICATE, Scene, client};
+use superstream_tests::stores::{
     Layout, bundle, bundle_beside_names, hashed, openssl_bundle, put, red_hat, red_hat_extracted,
     suse_bundle,
 };
-use support::{Library, built};
-use system::{System, available, of_debian};
+use superstream_tests::system::{System, available, of_debian};
+use superstream_tests::{Library, built};
 
 /// How OpenSSL says that it does not know who signed.
 const UNTRUSTED: &str = "certificate verify failed";

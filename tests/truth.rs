@@ -4,40 +4,18 @@
 //! way in.
 //!
 //! All figures are equal, none is about right. `SUPERSTREAM_PROOF=1` takes a million records in all.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "each test uses a part of the support")]
-
-#[path = "support/broker_log.rs"]
-mod broker_log;
-#[path = "support/capture.rs"]
-mod capture;
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/fault_service.rs"]
-mod fault_service;
-#[path = "support/kafka.rs"]
-mod kafka;
-#[path = "support/measuring.rs"]
-mod measuring;
-#[path = "support/preloading.rs"]
-mod preloading;
-#[path = "support/python.rs"]
-mod python;
-mod support;
-#[path = "support/watched.rs"]
-mod watched;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use capture::FETCH;
-use measuring::{assert_about, assert_agrees, run_and_parse, run_to_goodbye};
-use python::{TODAY, python};
 use serde_json::{Value, json};
-use support::{Library, compile, preload, run, scratch, tool, unique, with_library_in};
-use watched::{Run, payload, records_of, said, scene, script};
+use superstream_tests::capture::FETCH;
+use superstream_tests::measuring::{assert_about, assert_agrees, run_and_parse, run_to_goodbye};
+use superstream_tests::python::{TODAY, python};
+use superstream_tests::watched::{Run, payload, records_of, said, scene, script};
+use superstream_tests::{Library, compile, preload, run, scratch, tool, unique, with_library_in};
 
 /// The wheel that is built against the system's librdkafka.
 const ON_THE_SYSTEMS: &str = "1.9.2";

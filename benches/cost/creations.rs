@@ -12,7 +12,7 @@ use crate::copies::{Copies, LIBRARIES};
 use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_quartile, median, numbers, rounded};
-use crate::support::{Library, run, tool, unique};
+use crate::{Library, run, tool, unique};
 
 /// Room for what is said to the service after a creation.
 const PAUSE_US: &str = "10000";

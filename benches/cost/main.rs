@@ -3,22 +3,14 @@
 //! It is made for a machine that does other things meanwhile: work per record is counted in
 //! instructions, not in time; what can only be timed is timed in turns with its counterpart, and
 //! the lower quartiles are compared.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-#![allow(dead_code, reason = "the bench uses a part of the support")]
 
 mod copies;
 mod creations;
-#[path = "../../tests/support/driver.rs"]
-mod driver;
-#[path = "../../tests/support/fault_service.rs"]
-mod fault_service;
 mod figure;
 mod preload;
 mod process;
 mod records;
 mod statistics;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 mod throughput;
 
 use std::path::PathBuf;
@@ -27,12 +19,12 @@ use std::process::ExitCode;
 use copies::Copies;
 use figure::Figure;
 use serde_json::{Value, json};
-use support::{include, root, run, scratch, tool, unique};
+use superstream_tests::{include, root, run, scratch, tool, unique};
 
 const HELP: &str = "\
 Measures what the drop-in costs over the stock engine.
 
-Usage: cargo bench --workspace --bench cost -- [OPTIONS] [FIGURE...]
+Usage: cargo bench --package superstream-tests --bench cost -- [OPTIONS] [FIGURE...]
 
 Figures (all of them where none is named), without SUPERSTREAM_HOST:
   record-off          instructions per record: at most 1 % over stock

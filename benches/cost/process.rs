@@ -11,7 +11,7 @@ use crate::copies::{COPIES, Copies, LIBRARIES};
 use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_quartile, median, numbers, percent_over, rounded};
-use crate::support::{Cluster, Library, compile, run, tool, with_library_in};
+use crate::{Cluster, Library, compile, run, tool, with_library_in};
 
 /// Of each copy.
 const OPENINGS: usize = 80;

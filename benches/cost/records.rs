@@ -12,7 +12,7 @@ use crate::creations::assert_advised;
 use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{median, percent_over, rounded};
-use crate::support::{Cluster, Library, compile, run, unique, with_library_in};
+use crate::{Cluster, Library, compile, run, unique, with_library_in};
 
 const RECORDS: u32 = 20_000;
 /// What of the engine does nothing but call hooks, for each record or each request.

@@ -15,7 +15,7 @@ use crate::copies::{COPIES, Copies, LIBRARIES};
 use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_decile, lower_quartile, median, numbers, percent_over, rounded};
-use crate::support::{Cluster, Library, compile, with_library_in};
+use crate::{Cluster, Library, compile, with_library_in};
 
 const PAIRS: usize = 240;
 const PAIRS_TUNED: usize = 12;

@@ -10,7 +10,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::fault_service::Stream;
-use crate::support::{scratch, unique};
+use crate::{scratch, unique};
 
 /// An authority, and the file that makes it part of the system's trust store.
 pub struct Authority {

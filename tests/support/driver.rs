@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Library, compile, with_library};
+use crate::{Library, compile, with_library};
 
 /// A bound against hanging, no measure of anything: far above what the slowest answer needs on
 /// a busy machine.

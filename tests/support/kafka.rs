@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::support::{root, tool};
+use crate::{root, tool};
 
 /// A node with nothing in it. It ends with its stdin, so it does not outlive the test program,
 /// however that ends.

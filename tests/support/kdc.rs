@@ -1,6 +1,6 @@
 //! A Kerberos realm of its own, from Debian's packages.
 
-use crate::support::{run, scratch, tool, unique};
+use crate::{run, scratch, tool, unique};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

@@ -5,9 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::driver::{self, Driver};
-use crate::support::{
-    Library, engine, preload, run, scratch, unique, with_library, with_library_in,
-};
+use crate::{Library, engine, preload, run, scratch, unique, with_library, with_library_in};
 
 /// Texts that stand nowhere but where a test has put them.
 #[derive(Default)]

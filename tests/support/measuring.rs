@@ -10,9 +10,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::assert_success;
 use crate::fault_service::FaultService;
 use crate::preloading::compile_c;
-use crate::support::assert_success;
 
 /// What keeps a process at its exit.
 fn stay() -> &'static Path {

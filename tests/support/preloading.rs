@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{self, Driver};
 use crate::fault_service::FaultService;
-use crate::support::{assert_success, include, preload, root, run, scratch, tool, unique};
+use crate::{assert_success, include, preload, root, run, scratch, tool, unique};
 
 pub const LIBRARY: &str = "libsuperstream.so";
 pub const PLUGIN: &str = "libsuperstream-plugin.so";

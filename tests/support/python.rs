@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{root, run, tool};
+use crate::{root, run, tool};
 
 /// The newest wheel.
 pub const TODAY: &str = "2.16.1";

@@ -1,7 +1,7 @@
 //! What happens between a client and those it talks to, as one sequence of events: the client is
 //! a program, its broker and its token endpoint are threads of the test.
 
-use crate::support::{compile, run, scratch, tool, unique};
+use crate::{compile, run, scratch, tool, unique};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{built, scratch, tool, unique};
+use crate::{built, scratch, tool, unique};
 
 /// What clients must show, as `SUPERSTREAM_TOKEN`.
 pub const TOKEN: &str = "a-token-for-tests";

@@ -1,7 +1,7 @@
 //! Where distributions keep the certificates of those whom they trust.
 
 use crate::scene::Authority;
-use crate::support::{run, tool};
+use crate::{run, tool};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

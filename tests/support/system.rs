@@ -1,7 +1,7 @@
 //! A system of its own for one program: what the program sees as `/etc` and `/tmp` are folders
 //! of the test. The machine is not changed.
 
-use crate::support::{Library, scratch, unique};
+use crate::{Library, scratch, unique};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -116,13 +116,13 @@ impl System {
         if let Some(library) = library {
             // Ours as it is installed: what it looks for is settled when it is packaged.
             let folder = match library {
-                Library::DropIn => crate::support::tree::library(),
+                Library::DropIn => crate::tree::library(),
                 Library::Stock => library.folder(),
             };
             let file = fs::canonicalize(folder.join("librdkafka.so.1")).unwrap();
             share(&file, &run.join("librdkafka.so.1"));
         }
-        let mut command = crate::support::with_library_in(Path::new(LIBRARIES), "unshare");
+        let mut command = crate::with_library_in(Path::new(LIBRARIES), "unshare");
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "SASL_PATH"] {
             command.env_remove(name);
         }

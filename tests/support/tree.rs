@@ -1,6 +1,6 @@
 //! An installed tree for the tests.
 
-use super::{Library, built, cargo, own_name, run, scratch, tool};
+use super::{Library, built, own_name, run, scratch, tool};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 pub fn tree() -> &'static Path {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     TREE.get_or_init(|| {
-        cargo(&["build", "--quiet", "--package", "xtask"]);
         // Each test program has its own: they may run side by side.
         let name = own_name();
         let made = scratch().join(format!("tree-made-{name}"));

@@ -10,7 +10,7 @@ use crate::capture::{self, Capture, FETCH, PRODUCE, Requests};
 use crate::kafka::{self, Kafka};
 use crate::measuring::requests;
 use crate::python::{TODAY, python};
-use crate::support::{root, run, tool};
+use crate::{root, run, tool};
 
 const PARTITIONS: u64 = 6;
 /// As the log numbers them.

@@ -1,6 +1,28 @@
 //! What the tests share: the built libraries, C programs, and a cluster to talk to.
 
+pub mod advisor;
+pub mod authority;
+pub mod broker_log;
+pub mod capture;
+pub mod driver;
+pub mod engine;
+pub mod fault_service;
+pub mod faulty;
+pub mod kafka;
+pub mod kdc;
+pub mod ledger;
+pub mod marks;
+pub mod measuring;
+pub mod preloading;
+pub mod python;
+pub mod random_applications;
+pub mod scene;
+pub mod service;
+pub mod stores;
+pub mod system;
+pub mod transports;
 pub mod tree;
+pub mod watched;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -15,18 +37,28 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The folder of the workspace.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Cargo's folder: this program lies in that of a profile, with what it depends on.
+fn target() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(3).unwrap().to_owned()
 }
 
 /// Where cargo put what it built in release mode: `target/release`.
 pub fn built() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().to_owned()
+    target().join("release")
 }
 
 /// `target/tmp`: for what tests leave behind.
 pub fn scratch() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
+    static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        let folder = target().join("tmp");
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    })
 }
 
 /// A librdkafka with us, and the same one without.
@@ -101,12 +133,12 @@ impl Library {
         folder
     }
 
-    /// The file that cargo makes, fresh: `cargo test --test x` alone would leave the old one, for
-    /// a test does not link with the library. The whole workspace, as everywhere: with the features
-    /// of a part of it cargo would make the library anew each time.
+    /// The file that cargo makes, fresh: a test does not link with the library, and alone would
+    /// leave the old one. All products, as everywhere: with the features of some of them cargo
+    /// would make the library anew each time.
     pub fn file(self) -> PathBuf {
         static FRESH: OnceLock<()> = OnceLock::new();
-        FRESH.get_or_init(|| cargo(&["build", "--quiet", "--workspace"]));
+        FRESH.get_or_init(|| cargo(&["build", "--quiet"]));
         built().join(match self {
             Self::DropIn => "libsuperstream.so",
             Self::Stock => "libsuperstream_stock_engine.so",
@@ -346,4 +378,19 @@ impl Drop for Cluster {
         // After `stop` there is nothing left to wait for, and that is no error.
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn every_program_of_this_folder_is_a_test() {
+    let folder = root().join("tests");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let files = fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let forgotten: Vec<_> = names
+        .filter(|name| name.ends_with(".rs") && !manifest.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(
+        forgotten.is_empty(),
+        "not in tests/Cargo.toml: {forgotten:?}"
+    );
 }
