@@ -94,3 +94,21 @@ fn what_was_given_up_is_told_from_what_was_never_acknowledged() {
     assert_eq!(topic["delivered"]["records"], 0);
     assert_eq!(topic["refused"]["records"], 0);
 }
+
+/// The application waits for the answers on a thread of its own, which the engine tells of a failure
+/// once more.
+#[test]
+fn requests_that_time_out_are_counted_once() {
+    let (said, reported) = run(&["timeouts"]);
+    let brokers = said["statistics"]["brokers"].as_object().unwrap();
+    let timeouts = brokers
+        .values()
+        .map(|broker| broker["req_timeouts"].as_u64().unwrap());
+    let timeouts: u64 = timeouts.sum();
+    assert!(timeouts >= 3, "{said:#}");
+    // RD_KAFKA_RESP_ERR__TIMED_OUT
+    assert_eq!(
+        reported["transport_errors"]["-185"], timeouts,
+        "{reported:#}"
+    );
+}

@@ -1,10 +1,13 @@
 //! The life of a client with advice: changes in place, reports, the end. And what must stay as
 //! it is: secrets, other people's interceptors, topics, our own clients.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request};
-use superstream_tests::{Cluster, Library, engine_has};
+use superstream_tests::{Cluster, Library, engine_has, run, tool};
 
 /// An application whose service has this advice.
 fn advised(configuration: Value) -> (FaultService, Driver) {
@@ -57,6 +60,7 @@ fn a_producer_from_its_registration_to_its_end() {
     assert!(asked["engine_file"].as_str().unwrap().contains("rdkafka"));
     assert_eq!(asked["reduction_enabled"], false);
     assert_eq!(asked["pid"].to_string(), driver.say("pid"));
+    assert_eq!(addresses(&asked), addresses_of_this_host());
     assert_eq!(asked["config"]["client.id"], "orders");
     assert_eq!(asked["config"]["queue.buffering.max.ms"], "5");
     assert_eq!(asked["config"]["message.max.bytes"], "900000");
@@ -188,6 +192,25 @@ fn no_secret_leaves_the_process() {
     assert_eq!(config["sasl.password"], "[masked]");
 }
 
+fn addresses(registration: &Value) -> BTreeSet<IpAddr> {
+    let addresses = registration["addresses"].as_array().unwrap().iter();
+    let addresses = addresses.map(|address| address.as_str().unwrap().parse().unwrap());
+    addresses.collect()
+}
+
+/// As the system's own tool has them: all but loopback, and link-local ones of IPv6.
+fn addresses_of_this_host() -> BTreeSet<IpAddr> {
+    let told = run(tool("hostname").arg("-I"));
+    let addresses = told
+        .split_whitespace()
+        .map(|address| address.parse().unwrap());
+    let is_link_local =
+        |address: &IpAddr| matches!(address, IpAddr::V4(address) if address.is_link_local());
+    addresses
+        .filter(|address| !is_link_local(address))
+        .collect()
+}
+
 /// The application's interceptor takes our `linger.ms` for itself.
 #[test]
 fn an_interceptor_that_swallows_a_property() {
@@ -207,14 +230,22 @@ fn an_interceptor_that_swallows_a_property() {
     driver.end_quietly();
 }
 
+/// Under whatever name, ours too.
 #[test]
 fn the_applications_own_on_new_runs_once() {
-    let (_service, mut driver) = advised(json!({"linger.ms": 50}));
-    driver.expect("count-new", "added");
-    driver.create("producer");
-    driver.expect("counted-new", "1");
-    assert_eq!(driver.get(0, "linger.ms"), "50");
-    driver.end_quietly();
+    for name in ["count", "superstream:client"] {
+        let (_service, mut driver) = advised(json!({"linger.ms": 50}));
+        driver.expect(&format!("count-new {name}"), "added");
+        driver.set(&[("test.mock.num.brokers", "1")]);
+        driver.create("producer");
+        driver.expect("counted-new", "1");
+        assert_eq!(driver.get(0, "linger.ms"), "50");
+        driver.expect("produce 0 orders", "NO_ERROR");
+        let measured = &driver.status(0)["measured"];
+        let accepted = &measured["topics"]["orders"]["accepted"]["records"];
+        assert_eq!(*accepted, 1, "{name}: {measured}");
+        driver.end_quietly();
+    }
 }
 
 #[test]

@@ -179,6 +179,23 @@ fn a_service_that_acknowledges_twice() {
     scene.recover(driver, all_are_told);
 }
 
+/// What it does not take of one client, it takes of the others.
+#[test]
+fn a_service_that_refuses_the_reports_of_one_client() {
+    let scene = Scene::new(|request, stream, ledger| {
+        let reports = request.json();
+        let all = reports["reports"].as_array().unwrap();
+        match all.iter().any(|report| report["client_hash"] == "client-0") {
+            true => reply(stream, "403 Forbidden", ""),
+            false => reply(stream, "200 OK", &ledger.take(&reports).to_string()),
+        }
+    });
+    let driver = scene.live_through();
+    let is_told = || scene.ledger.delivered("client-1") == 2;
+    scene.service.wait_until("the other one is told", is_told);
+    scene.recover(driver, all_are_told);
+}
+
 /// None of these is an answer to a report that was sent: what it told is told again.
 #[test]
 fn a_service_that_acknowledges_what_was_not_reported() {

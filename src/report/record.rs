@@ -247,3 +247,25 @@ fn measure(slot: &Slot, handle: usize, since: Instant) -> Option<Measured> {
         ..measured
     })
 }
+
+#[cfg(test)]
+impl Client {
+    /// A producer that the service knows by this name.
+    pub fn of_test(hash: &str) -> std::sync::Arc<Self> {
+        let client = Self::new(
+            RegisterClient::default(),
+            ClientKind::Producer,
+            String::new(),
+        );
+        client.answered(Ok(Registered {
+            client_hash: hash.to_owned(),
+            ..Registered::default()
+        }));
+        std::sync::Arc::new(client)
+    }
+
+    /// These are its figures.
+    pub fn measured_in_test(&self, measured: Measured) {
+        *lock(&self.counting) = Counting::Final(Box::new(measured));
+    }
+}

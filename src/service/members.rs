@@ -28,7 +28,7 @@ const MAX_CLOSED: usize = 256;
 const MAX_MERGED_TOPICS: usize = 256;
 /// Closed clients that are kept at all. Merging keeps them far below, but where nobody knows
 /// whether their reports came.
-const MAX_KEPT: usize = 1024;
+pub(super) const MAX_KEPT: usize = 1024;
 
 /// The clients that report.
 pub struct Members {
@@ -356,15 +356,16 @@ impl Member {
         })
     }
 
-    /// Whether something was measured that was not told yet, in any topic.
+    /// Whether something was measured that was not told yet, in any topic or of any error.
     fn has_news(&self) -> bool {
         let told = self.told.as_ref().map_or(0, Measured::progress);
-        let is_news = |measured: &Measured| has_topics(measured) && measured.progress() != told;
+        let is_news =
+            |measured: &Measured| is_worth_telling(measured) && measured.progress() != told;
         self.client.look(is_news).unwrap_or(false)
     }
 
-    /// The report, where there is a reason for one: it is everybody's turn, the topics were not told
-    /// yet, or the client is closed.
+    /// The report, where there is a reason for one: it is everybody's turn, nothing was told yet, or
+    /// the client is closed.
     fn draft(&mut self, all: bool) -> Option<Draft> {
         if self.rests_until.is_some_and(|until| until > Instant::now()) {
             return None;
@@ -402,8 +403,11 @@ fn awaits_something(measured: &Measured) -> bool {
     topics.consumed.records > 0 || topics.unacknowledged().records > 0
 }
 
-fn has_topics(measured: &Measured) -> bool {
-    !measured.topics.is_empty() || !measured.other_topics.is_empty()
+/// A client that did nothing but connect has nothing to tell before everybody does.
+fn is_worth_telling(measured: &Measured) -> bool {
+    !measured.topics.is_empty()
+        || !measured.other_topics.is_empty()
+        || !measured.transport_errors.is_empty()
 }
 
 fn partitions(measured: &Measured, used: impl Fn(&TopicFigures) -> &Vec<i32>) -> TopicsPartitions {
@@ -421,50 +425,4 @@ fn with_chance(interval: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use superstream_protocol::RegisterClient;
-
-    use super::*;
-
-    #[test]
-    fn what_the_service_asks_for_is_kept_within_reason() {
-        let mut members = Members::default();
-        for (asked_ms, interval) in [(0, 1), (1, 1), (60_000, 60), (u64::MAX, 24 * 3600)] {
-            members.report_every(asked_ms);
-            assert_eq!(
-                members.interval,
-                Duration::from_secs(interval),
-                "{asked_ms}"
-            );
-        }
-    }
-
-    #[test]
-    fn processes_that_began_together_do_not_report_together() {
-        let interval = Duration::from_secs(100);
-        let mut seconds: Vec<u64> = (0..1000).map(|_| with_chance(interval).as_secs()).collect();
-        seconds.sort_unstable();
-        seconds.dedup();
-        assert!((15..=21).contains(&seconds.len()), "{seconds:?}");
-        assert!(seconds.iter().all(|second| (90..=110).contains(second)));
-    }
-
-    /// Clients that come and go do not have a service asked again that just failed.
-    #[test]
-    fn nobody_reports_before_the_pause_is_over() {
-        let client = Client::new(
-            RegisterClient::default(),
-            ClientKind::Producer,
-            String::new(),
-        );
-        let (client, begin) = (Arc::new(client), Instant::now());
-        let pause = Duration::from_secs(30);
-        let mut members = Members::default();
-        members.join(&client);
-        members.try_again_in(pause);
-        members.close(&client);
-        members.have_news();
-        assert!(members.due().is_some_and(|at| at >= begin + pause));
-        assert!(members.tidy_at().is_some_and(|at| at < begin + pause));
-    }
-}
+mod tests;

@@ -165,3 +165,6 @@ fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
         client.update(|outcome| outcome.next_advice = Some(advice.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 //! tries again with growing pauses, and an answer that comes late serves the next client.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 pub use super::state::{Asked, Health};
@@ -34,18 +34,9 @@ impl Session {
     /// A session that has not begun: no thread, no connection.
     /// `publish` is called on its thread after something has changed.
     pub fn new(settings: &Settings, publish: fn()) -> Self {
-        let shared = Shared {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            news: Condvar::new(),
-            response_timeout: settings.response_timeout,
-            slots: Pool::default(),
-            has_new_topics: AtomicBool::new(false),
-            publish,
-        };
         Self {
             settings: settings.clone(),
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(settings.response_timeout, publish)),
         }
     }
 

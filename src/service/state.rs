@@ -114,6 +114,21 @@ pub enum Asked {
     Nothing(String),
 }
 
+impl Shared {
+    /// Nothing to do yet. `publish` shows what has changed.
+    pub(super) fn new(response_timeout: Duration, publish: fn()) -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            news: Condvar::new(),
+            response_timeout,
+            slots: Pool::default(),
+            has_new_topics: AtomicBool::new(false),
+            publish,
+        }
+    }
+}
+
 impl State {
     pub(super) fn push(&mut self, message: Message) {
         let told_already = |waiting: &Waiting| match (&waiting.message, &message) {

@@ -3,11 +3,13 @@
  *
  * usage: counting produce|batches|transact|consume|fetch BROKERS TOPIC RECORDS [PROPERTY=VALUE]...
  *        counting abandon TOPIC RECORDS
+ *        counting timeouts
  *
  * `produce` takes turns between all ways to produce; `batches` takes rd_kafka_produce_batch alone;
  * `transact` commits a transaction, aborts one that was delivered, and aborts one that was not.
  * `consume` takes turns between the ways to consume as a group; `fetch` uses the old consumer.
- * `abandon` destroys a client whose records nobody took, after purging half of them. */
+ * `abandon` destroys a client whose records nobody took, after purging half of them. `timeouts` asks a
+ * broker for metadata that comes too late. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
@@ -17,6 +19,7 @@
 #include <time.h>
 
 #include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
 
 #define BATCH 10
 #define NOWHERE 4711
@@ -348,6 +351,35 @@ static void abandon(char **arguments) {
         rd_kafka_destroy(rk);
 }
 
+/* How long the broker takes, which is inside the client. */
+static void answer_in(rd_kafka_t *rk, int milliseconds) {
+        if (rd_kafka_mock_broker_set_rtt(rd_kafka_handle_mock_cluster(rk), 1, milliseconds))
+                fail("the mock cluster cannot be slow");
+}
+
+static void timeouts(void) {
+        char *properties[] = {"test.mock.num.brokers=1", "socket.timeout.ms=500", "log_level=0",
+                              NULL};
+        rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, "", properties);
+        const struct rd_kafka_metadata *found;
+        int number;
+
+        if (rd_kafka_metadata(rk, 1, NULL, &found, 60000))
+                fail("no metadata");
+        rd_kafka_metadata_destroy(found);
+        answer_in(rk, 2000);
+        for (number = 0; number < 3; number++)
+                if (!rd_kafka_metadata(rk, 1, NULL, &found, 1500))
+                        fail("metadata came in time");
+        answer_in(rk, 0);
+        /* By then no request is on its way. */
+        if (rd_kafka_metadata(rk, 1, NULL, &found, 60000))
+                fail("no metadata");
+        rd_kafka_metadata_destroy(found);
+        tell(rk);
+        rd_kafka_destroy(rk);
+}
+
 int main(int argc, char **argv) {
         if (argc >= 5 && !strcmp(argv[1], "produce"))
                 produce(argv + 2, 0);
@@ -361,6 +393,8 @@ int main(int argc, char **argv) {
                 consume(argv + 2);
         else if (argc == 4 && !strcmp(argv[1], "abandon"))
                 abandon(argv + 2);
+        else if (argc == 2 && !strcmp(argv[1], "timeouts"))
+                timeouts();
         else
                 fail("see the top of the source");
         return 0;

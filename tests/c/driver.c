@@ -411,7 +411,8 @@ static void obey(char *line) {
                 rd_kafka_conf_interceptor_add_on_conf_set(current_conf(), "tie", tie, NULL);
                 answer("added");
         } else if (IS("count-new")) {
-                rd_kafka_conf_interceptor_add_on_new(current_conf(), "count", count_new, NULL);
+                rd_kafka_conf_interceptor_add_on_new(current_conf(), one ? one : "count",
+                                                     count_new, NULL);
                 answer("added");
         } else if (IS("counted-new"))
                 answer("%d", atomic_load(&on_new_calls));

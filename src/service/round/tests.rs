@@ -1,0 +1,171 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use superstream_protocol::measured::{Measured, Records, TopicFigures};
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, ClientKind, ClientReport, RegisterClient, Registered,
+    ReportsTaken,
+};
+
+use super::*;
+use crate::report::record::Client;
+use crate::service::members::MAX_KEPT;
+use crate::service::state::Message;
+
+/// A service that answers reports by a script, and knows what it was told.
+struct Scripted<A> {
+    answer: A,
+    /// The clients of each request.
+    told: Vec<Vec<String>>,
+}
+
+impl<A> Scripted<A> {
+    fn new(answer: A) -> Self {
+        Self {
+            answer,
+            told: Vec::new(),
+        }
+    }
+}
+
+impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for Scripted<A> {
+    fn register(&mut self, _: &RegisterClient, _: Duration) -> Result<Registered, Failure> {
+        Ok(Registered::default())
+    }
+
+    fn configure(&mut self, _: &ClientConfigUpdate) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
+        let names = reports.reports.iter().map(|one| one.client_hash.clone());
+        self.told.push(names.collect());
+        (self.answer)(reports)
+    }
+
+    fn error(&mut self, _: &ClientError) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn goodbye(&mut self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn taken(reports: &Reports) -> ReportsTaken {
+    let taken = |report: &ClientReport| ReportTaken {
+        client_hash: report.client_hash.clone(),
+        sequence: report.sequence,
+        ..ReportTaken::default()
+    };
+    ReportsTaken {
+        reports: reports.reports.iter().map(taken).collect(),
+        ..ReportsTaken::default()
+    }
+}
+
+fn shared() -> Shared {
+    Shared::new(Duration::from_secs(3), || {})
+}
+
+/// Clients that have delivered a record each and are closed.
+fn closed(shared: &Shared, count: usize) {
+    let record = Records {
+        records: 1,
+        bytes: 1,
+    };
+    let orders = TopicFigures {
+        accepted: record,
+        delivered: record,
+        ..TopicFigures::default()
+    };
+    let measured = Measured {
+        topics: [("orders".to_owned(), orders)].into(),
+        ..Measured::default()
+    };
+    let mut state = lock(&shared.state);
+    for number in 0..count {
+        let client = Client::of_test(&format!("client-{number}"));
+        client.measured_in_test(measured.clone());
+        state.members.join(&client);
+        state.members.close(&client);
+    }
+}
+
+/// As the session's thread does between two rounds.
+fn tidy(shared: &Shared) {
+    let mut state = lock(&shared.state);
+    let gone = state.members.tidy(|_| true);
+    state.say_goodbye(gone);
+}
+
+#[test]
+fn whoever_is_being_created_goes_before_further_reports() {
+    let shared = shared();
+    closed(&shared, 2 * MAX_REPORTS);
+    let creator = Arc::new(Client::new(
+        RegisterClient::default(),
+        ClientKind::Producer,
+        String::new(),
+    ));
+    let comes = |reports: &Reports| {
+        lock(&shared.state).push(Message::Register(Arc::clone(&creator)));
+        Ok(taken(reports))
+    };
+    let mut transport = Scripted::new(comes);
+    report(&shared, &mut transport);
+    assert_eq!(transport.told.len(), 1);
+
+    creator.answered(Err("an answer".to_owned()));
+    let mut transport = Scripted::new(|reports: &Reports| Ok(taken(reports)));
+    report(&shared, &mut transport);
+    assert_eq!(transport.told.len(), 1, "the rest comes next");
+    assert_eq!(transport.told[0].len(), MAX_REPORTS);
+}
+
+#[test]
+fn what_is_never_acknowledged_is_bounded_and_what_is_given_up_is_told() {
+    const BEYOND: usize = 76;
+    let shared = shared();
+    closed(&shared, MAX_KEPT + BEYOND);
+    let lost = |_: &Reports| Err(Failure::Failed("no answer".to_owned()));
+    let mut transport = Scripted::new(lost);
+    // Nobody waits for the pauses here.
+    for _ in 0..32 {
+        report(&shared, &mut transport);
+    }
+    tidy(&shared);
+    let mut state = lock(&shared.state);
+    let told = state.troubles.take_news(None).join("; ");
+    assert!(
+        told.contains(&format!("{BEYOND} clients were given up")),
+        "{told}"
+    );
+    assert_eq!(state.members.drafts().len(), MAX_KEPT);
+}
+
+#[test]
+fn what_was_refused_rests() {
+    let shared = shared();
+    closed(&shared, 2);
+    let refuse = |_: &Reports| Err(Failure::Refused("not this one".to_owned()));
+    let mut transport = Scripted::new(refuse);
+    report(&shared, &mut transport);
+    assert_eq!(transport.told, [["client-0", "client-1"]]);
+    assert!(lock(&shared.state).members.drafts().is_empty());
+    closed(&shared, 1);
+    assert_eq!(lock(&shared.state).members.drafts().len(), 1);
+}
+
+#[test]
+fn what_the_service_could_not_take_goes_last_and_alone() {
+    let shared = shared();
+    closed(&shared, 2);
+    let mut failing = Scripted::new(|_: &Reports| Err(Failure::Failed("an error".to_owned())));
+    report(&shared, &mut failing);
+    closed(&shared, 4);
+    let mut transport = Scripted::new(|reports: &Reports| Ok(taken(reports)));
+    report(&shared, &mut transport);
+    let sizes: Vec<usize> = transport.told.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [4, 1, 1]);
+}
