@@ -25,10 +25,17 @@ pub struct Client {
     pub client_id: String,
     /// The service's answer, once it is there.
     answer: OnceCell<Result<Registered, String>>,
-    /// The name that the service gave this client last.
-    hash: Mutex<Option<String>>,
+    /// The name that the service gave this client last, and the advice that came with it.
+    known_as: Mutex<KnownAs>,
     outcome: Mutex<Outcome>,
     counting: Mutex<Counting>,
+}
+
+/// What the service knows of a client.
+#[derive(Debug, Default)]
+struct KnownAs {
+    hash: Option<String>,
+    advice: Option<StartClient>,
 }
 
 /// Where the figures of a client are.
@@ -83,7 +90,7 @@ impl Client {
             kind,
             client_id,
             answer: OnceCell::new(),
-            hash: Mutex::default(),
+            known_as: Mutex::default(),
             outcome: Mutex::default(),
             counting: Mutex::default(),
         }
@@ -159,17 +166,20 @@ impl Client {
         true
     }
 
-    /// Keeps the service's answer. The first one counts, but for the name.
+    /// Keeps the service's answer. The first one counts, but for the name and what it was given with.
     pub fn answered(&self, answer: Result<Registered, String>) {
         if let Ok(registered) = &answer {
-            *lock(&self.hash) = Some(registered.client_hash.clone());
+            *lock(&self.known_as) = KnownAs {
+                hash: Some(registered.client_hash.clone()),
+                advice: Some(registered.start.clone()),
+            };
         }
         let _ = self.answer.set(answer);
     }
 
     /// The service does not know the client any more.
     pub fn is_forgotten(&self) {
-        *lock(&self.hash) = None;
+        lock(&self.known_as).hash = None;
     }
 
     /// The service's answer, if it came.
@@ -179,7 +189,12 @@ impl Client {
 
     /// The name that the service gave this client, once it has.
     pub fn hash(&self) -> Option<String> {
-        lock(&self.hash).clone()
+        lock(&self.known_as).hash.clone()
+    }
+
+    /// The advice that came with it.
+    pub fn registered_advice(&self) -> Option<StartClient> {
+        lock(&self.known_as).advice.clone()
     }
 
     /// What became of the advice, up to now.

@@ -15,6 +15,8 @@ use crate::service::session::Health;
 
 /// Clients that the status of a process shows.
 const MAX_CLIENTS: usize = 64;
+/// Clients that are tried for the room that large ones leave.
+const MAX_LOOKED_AT: usize = 2 * MAX_CLIENTS;
 const ROOM_FOR_THE_REST: usize = 16 * 1024;
 
 /// The status of a client that Superstream looks after.
@@ -94,7 +96,7 @@ pub fn of_process(process: &Process) -> Value {
     let clients = process.clients();
     let mut shown: Vec<Value> = Vec::new();
     let mut room = ROOM - ROOM_FOR_THE_REST;
-    for client in &clients {
+    for client in clients.iter().take(MAX_LOOKED_AT) {
         let document = of_client(process, client);
         let Some(left) = room.checked_sub(document.to_string().len() + 1) else {
             continue;
@@ -132,8 +134,18 @@ pub fn of_process(process: &Process) -> Value {
 /// The state of the service.
 pub fn service(process: &Process) -> Value {
     let mut shown = health(process);
-    if let Some(outage) = process.session.last_outage() {
-        shown["last_outage"] = outage.into();
+    let troubles = process.session.troubles();
+    for (name, words) in [
+        ("outage", troubles.outage),
+        ("last_outage", troubles.last_outage),
+        ("refused", troubles.refused),
+    ] {
+        if let Some(words) = words {
+            shown[name] = words.into();
+        }
+    }
+    if troubles.given_up > 0 {
+        shown["clients_given_up"] = troubles.given_up.into();
     }
     shown
 }

@@ -1,13 +1,15 @@
 //! Who reports, and when.
 //!
 //! Reports carry totals ([`Measured`]), so nothing is kept for a service that is away but the last
-//! figures of each client. Those of closed clients are merged once there are many.
+//! figures of each client.
+
+pub(super) mod closed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use superstream_protocol::measured::{Measured, TopicFigures};
-use superstream_protocol::{ClientKind, ClientReport, TopicsPartitions};
+use superstream_protocol::{ClientReport, TopicsPartitions};
 
 use crate::report::identity;
 use crate::report::record::Client;
@@ -18,17 +20,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
 /// From a client's first record to its first report: its partitions are known then.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
-/// How often a closed client is looked at until it counts nothing more: at first, and where that
-/// takes longer than [`SETTLING`].
-const SETTLING_STEPS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-const SETTLING: Duration = Duration::from_secs(2);
-/// Closed clients whose figures are kept apart for a service that is away.
-const MAX_CLOSED: usize = 256;
-/// Topics that stay apart in merged figures.
-const MAX_MERGED_TOPICS: usize = 256;
-/// Closed clients that are kept at all. Merging keeps them far below, but where nobody knows
-/// whether their reports came.
-pub(super) const MAX_KEPT: usize = 1024;
 
 /// The clients that report.
 pub struct Members {
@@ -53,11 +44,13 @@ struct Member {
     told: Option<Measured>,
     /// A report was sent, and nobody knows whether it came.
     is_open: bool,
-    /// Everybody was to report, and this one has not yet.
+    /// Everybody was to report, or the service asked this one to, and it has not got through yet.
     is_due: bool,
+    /// The service did not know the client when it reported last.
+    was_unknown: bool,
     /// The service could not take the last report, for whatever is in it.
     is_suspect: bool,
-    /// No report before this: the service has refused the last one.
+    /// No report before this: the service has refused the last one, or the client.
     rests_until: Option<Instant>,
     closed: Option<Instant>,
     settled: bool,
@@ -73,7 +66,20 @@ pub struct Draft {
     /// The service could not take the last one: another report is not to suffer for this one.
     pub is_suspect: bool,
     /// Nobody knows whether an earlier one came.
-    was_open: bool,
+    pub was_open: bool,
+}
+
+/// Somebody who may have something to report.
+pub struct Candidate {
+    /// Who.
+    pub client: Arc<Client>,
+    /// Whatever there is to say.
+    is_due: bool,
+    is_closed: bool,
+    /// Nothing more is counted.
+    settled: bool,
+    /// The progress and the number of topics that the service knows of.
+    told: (u64, usize),
 }
 
 impl Default for Members {
@@ -102,6 +108,7 @@ impl Members {
             told: None,
             is_open: false,
             is_due: false,
+            was_unknown: false,
             is_suspect: false,
             rests_until: None,
             closed: None,
@@ -155,65 +162,55 @@ impl Members {
         self.members.is_empty()
     }
 
-    /// When closed clients want to be looked after.
-    pub fn tidy_at(&self) -> Option<Instant> {
-        self.tidy_at
-    }
-
-    /// Looks after closed clients, whether the service is there or not: `settle` those that count
-    /// nothing more, and keep few of them. Those that are members no more: everything was told of
-    /// them, or is now told by another one.
-    pub fn tidy(&mut self, settle: impl Fn(&Client) -> bool) -> Vec<Arc<Client>> {
-        let now = Instant::now();
-        if self.tidy_at.is_none_or(|at| at > now) {
-            return Vec::new();
-        }
-        self.tidy_at = None;
-        for member in &mut self.members {
-            let Some(since) = member.closed.filter(|_| !member.settled) else {
-                continue;
-            };
-            member.settled = settle(&member.client);
-            if member.settled {
-                self.some_at = Some(self.some_at.map_or(now, |at| at.min(now)));
-                continue;
-            }
-            let step = match since.elapsed() < SETTLING {
-                true => SETTLING_STEPS.0,
-                false => SETTLING_STEPS.1,
-            };
-            let again = now + step;
-            self.tidy_at = Some(self.tidy_at.map_or(again, |at| at.min(again)));
-        }
-        let mut gone = self.done();
-        gone.extend(self.merge());
-        gone.extend(self.give_up());
-        gone
-    }
-
     /// When there is something to report next.
     pub fn due(&self) -> Option<Instant> {
         let due = self.all_at.into_iter().chain(self.some_at).min()?;
         Some(self.not_before.map_or(due, |at| at.max(due)))
     }
 
-    /// What is to be reported now.
-    pub fn drafts(&mut self) -> Vec<Draft> {
+    /// Who may have something to report now. What each has measured is looked at without a lock that
+    /// a creator may wait for.
+    pub fn candidates(&mut self) -> Vec<Candidate> {
         let now = Instant::now();
         let all = self.all_at.is_some_and(|at| at <= now);
         if all {
             self.all_at = Some(now + with_chance(self.interval));
         }
         self.some_at = self.some_at.filter(|at| *at > now);
-        let members = self.members.iter_mut();
-        members.filter_map(|member| member.draft(all)).collect()
+        for member in &mut self.members {
+            member.is_due |= all && member.closed.is_none();
+        }
+        let awake = self.members.iter().filter(|member| !member.rests(now));
+        awake.map(Member::candidate).collect()
+    }
+
+    /// The report of a candidate on what it has `measured`, where it is a member still.
+    pub fn draft(&mut self, candidate: &Candidate, measured: Measured) -> Option<Draft> {
+        let member = self.of(&candidate.client)?;
+        member.sequence += 1;
+        Some(Draft {
+            client: Arc::clone(&member.client),
+            is_suspect: member.is_suspect,
+            was_open: member.is_open,
+            report: ClientReport {
+                producer_topics_partitions: partitions(&measured, |topic| {
+                    &topic.produced_partitions
+                }),
+                consumer_group_topics_partitions: partitions(&measured, |topic| {
+                    &topic.consumed_partitions
+                }),
+                sequence: member.sequence,
+                measured: Some(measured),
+                last: candidate.settled,
+                ..ClientReport::default()
+            },
+        })
     }
 
     /// A report is about to be sent.
     pub fn is_sent(&mut self, draft: &Draft) {
         if let Some(member) = self.of(&draft.client) {
             member.is_open = true;
-            member.is_due = false;
         }
     }
 
@@ -222,10 +219,16 @@ impl Members {
         self.some_at = Some(Instant::now());
     }
 
-    /// The service does not know the client, so it has not taken the report.
+    /// The service does not know the client, so it has not taken the report, which comes again once
+    /// the client is registered. Where that does not help, the client rests.
     pub fn is_unknown(&mut self, draft: &Draft) {
+        let rest = self.rest();
         if let Some(member) = self.of(&draft.client) {
-            member.is_open = false;
+            member.is_open = draft.was_open;
+            member.is_due = true;
+            if std::mem::replace(&mut member.was_unknown, true) {
+                member.rests_until = Some(rest);
+            }
         }
     }
 
@@ -243,19 +246,32 @@ impl Members {
         {
             member.told = draft.report.measured.clone();
             member.is_open = false;
+            member.is_due = false;
             member.is_suspect = false;
+            member.was_unknown = false;
         }
     }
 
     /// The service does not take a report. That may change, with another token or version, so
     /// nothing is lost; but the service is left in peace for an interval.
     pub fn refused(&mut self, draft: &Draft) {
-        let rest = self.interval.mul_f64(0.9);
         if let Some(member) = self.of(&draft.client) {
             member.is_open = draft.was_open;
             member.is_suspect = true;
-            member.rests_until = Some(Instant::now() + rest);
         }
+        self.let_rest(&draft.client);
+    }
+
+    /// The service does not take the client, or its reports: it is left in peace for an interval.
+    pub fn let_rest(&mut self, client: &Arc<Client>) {
+        let rest = self.rest();
+        if let Some(member) = self.of(client) {
+            member.rests_until = Some(rest);
+        }
+    }
+
+    fn rest(&self) -> Instant {
+        Instant::now() + self.interval.mul_f64(0.9).max(INTERVALS.0)
     }
 
     /// The service could not take a report, or not say that it did.
@@ -263,30 +279,6 @@ impl Members {
         if let Some(member) = self.of(&draft.client) {
             member.is_suspect = true;
         }
-    }
-
-    /// The closed clients of which everything was told. They are members no more.
-    pub fn done(&mut self) -> Vec<Arc<Client>> {
-        let is_done = |member: &mut Member| member.settled && !member.has_news();
-        let done = self.members.extract_if(.., is_done);
-        let silent = done.filter(|member| !member.said_goodbye);
-        silent.map(|member| member.client).collect()
-    }
-
-    /// The closed clients of which nothing more is awaited, whether they are settled or not: their
-    /// process may end at once.
-    pub fn leaving(&mut self) -> Vec<Arc<Client>> {
-        let is_leaving = |member: &&mut Member| {
-            let awaits = member.client.look(awaits_something).unwrap_or(false);
-            member.closed.is_some() && !member.said_goodbye && !awaits && !member.has_news()
-        };
-        let leaving = self.members.iter_mut().filter(is_leaving);
-        leaving
-            .map(|member| {
-                member.said_goodbye = true;
-                Arc::clone(&member.client)
-            })
-            .collect()
     }
 
     fn place(&self, client: &Arc<Client>) -> Option<usize> {
@@ -298,109 +290,37 @@ impl Members {
         let place = self.place(client)?;
         self.members.get_mut(place)
     }
-
-    /// Beyond [`MAX_KEPT`], the oldest closed clients. What came of their last reports is not known,
-    /// so their figures cannot go to another one.
-    fn give_up(&mut self) -> Vec<Arc<Client>> {
-        let settled = self.members.iter().filter(|member| member.settled).count();
-        let mut left = settled.saturating_sub(MAX_KEPT);
-        let is_beyond = |member: &mut Member| {
-            let is_beyond = member.settled && left > 0;
-            left -= usize::from(is_beyond);
-            is_beyond
-        };
-        let beyond: Vec<Member> = self.members.extract_if(.., is_beyond).collect();
-        self.given_up = self.given_up.saturating_add(beyond.len() as u64);
-        beyond.into_iter().map(|member| member.client).collect()
-    }
-
-    /// Closed clients whose last figures may be lost, since this was asked last.
-    pub fn take_given_up(&mut self) -> u64 {
-        std::mem::take(&mut self.given_up)
-    }
-
-    /// Beyond [`MAX_CLOSED`], adds what was not told of the oldest closed client to the next one of
-    /// its kind. Those that went.
-    fn merge(&mut self) -> Vec<Arc<Client>> {
-        let mut gone = Vec::new();
-        loop {
-            let members = self.members.iter().enumerate();
-            let closed: Vec<(usize, ClientKind)> = members
-                .filter(|(_, member)| member.settled && !member.is_open)
-                .map(|(place, member)| (place, member.client.kind))
-                .collect();
-            let Some(((oldest, kind), others)) = closed.split_first() else {
-                return gone;
-            };
-            let target = others.iter().find(|(_, other)| other == kind);
-            let Some((target, _)) = target.filter(|_| closed.len() > MAX_CLOSED) else {
-                return gone;
-            };
-            let from = self.members.remove(*oldest);
-            // The one that went stood before it.
-            if let (Some(target), Some(untold)) = (self.members.get(target - 1), from.untold()) {
-                target.client.absorb(&untold, MAX_MERGED_TOPICS);
-            }
-            gone.push(from.client);
-        }
-    }
 }
 
 impl Member {
-    /// What was measured and not told yet.
-    fn untold(&self) -> Option<Measured> {
-        let measured = self.client.measured()?;
-        Some(match &self.told {
-            Some(told) => measured.since(told),
-            None => measured,
-        })
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| until > now)
     }
 
-    /// Whether something was measured that was not told yet, in any topic or of any error.
-    fn has_news(&self) -> bool {
-        let told = self.told.as_ref().map_or(0, Measured::progress);
-        let is_news =
-            |measured: &Measured| is_worth_telling(measured) && measured.progress() != told;
-        self.client.look(is_news).unwrap_or(false)
-    }
-
-    /// The report, where there is a reason for one: it is everybody's turn, nothing was told yet, or
-    /// the client is closed.
-    fn draft(&mut self, all: bool) -> Option<Draft> {
-        if self.rests_until.is_some_and(|until| until > Instant::now()) {
-            return None;
-        }
-        self.is_due |= all && self.closed.is_none();
-        let is_new = self.told.is_none() || self.closed.is_some();
-        if !(self.is_due || is_new && self.has_news()) {
-            return None;
-        }
-        let measured = self.client.measured()?;
-        self.sequence += 1;
-        Some(Draft {
+    fn candidate(&self) -> Candidate {
+        let told = self.told.as_ref();
+        Candidate {
             client: Arc::clone(&self.client),
-            is_suspect: self.is_suspect,
-            was_open: self.is_open,
-            report: ClientReport {
-                producer_topics_partitions: partitions(&measured, |topic| {
-                    &topic.produced_partitions
-                }),
-                consumer_group_topics_partitions: partitions(&measured, |topic| {
-                    &topic.consumed_partitions
-                }),
-                sequence: self.sequence,
-                measured: Some(measured),
-                last: self.settled,
-                ..ClientReport::default()
-            },
-        })
+            is_due: self.is_due,
+            is_closed: self.closed.is_some(),
+            settled: self.settled,
+            told: told.map_or((0, 0), |told| (told.progress(), told.topics.len())),
+        }
     }
 }
 
-/// Whether a closed client may still count: records are on their way.
-fn awaits_something(measured: &Measured) -> bool {
-    let topics = measured.all_topics();
-    topics.consumed.records > 0 || topics.unacknowledged().records > 0
+impl Candidate {
+    /// What it has measured, where there is a reason to report it: it is everybody's turn, there are
+    /// topics that were not told yet, or the client is closed and was not told whole.
+    pub fn news(&self) -> Option<Measured> {
+        let (progress, topics) = self.told;
+        let measured = self.client.measured()?;
+        let is_new = match self.is_closed {
+            true => measured.progress() != progress,
+            false => measured.topics.len() > topics || progress == 0,
+        };
+        (self.is_due || is_new && is_worth_telling(&measured)).then_some(measured)
+    }
 }
 
 /// A client that did nothing but connect has nothing to tell before everybody does.
@@ -421,7 +341,8 @@ fn partitions(measured: &Measured, used: impl Fn(&TopicFigures) -> &Vec<i32>) ->
 /// A tenth more or less, so that processes which were started together do not report together.
 fn with_chance(interval: Duration) -> Duration {
     let [chance, ..] = identity::random_bytes();
-    interval.mul_f64(0.9 + 0.2 * f64::from(chance) / 255.0)
+    let with_chance = interval.mul_f64(0.9 + 0.2 * f64::from(chance) / 255.0);
+    with_chance.max(INTERVALS.0)
 }
 
 #[cfg(test)]

@@ -20,12 +20,14 @@ const MAX_ADVICE_BYTES: usize = 16 * 1024;
 
 /// Reports what is due; something for the log.
 pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<String> {
-    let drafts = lock(&shared.state).members.drafts();
+    let failed_rounds = lock(&shared.state).failed_rounds;
     let mut trouble = None;
     let mut bad_answers = 0;
-    for request in requests(named(shared, drafts)) {
+    let requests = requests(named(shared, drafts(shared)), failed_rounds);
+    for (place, request) in requests.into_iter().enumerate() {
         let mut state = lock(&shared.state);
-        if state.somebody_waits() {
+        // Before the first one nobody waited.
+        if place > 0 && state.somebody_waits() {
             state.members.put_off();
             break;
         }
@@ -36,7 +38,12 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
         };
         trouble = Some(failed(&mut lock(&shared.state), &request, &failure));
         bad_answers += 1;
-        if matches!(failure, Failure::Unavailable(_)) || bad_answers == MAX_BAD_ANSWERS {
+        let is_over = match failure {
+            Failure::Unavailable(_) => true,
+            Failure::Failed(_) => failed_rounds > 0 && place == 0 || bad_answers == MAX_BAD_ANSWERS,
+            Failure::Refused(_) => bad_answers == MAX_BAD_ANSWERS,
+        };
+        if is_over {
             break;
         }
     }
@@ -47,12 +54,25 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
     trouble
 }
 
+/// What there is to report. No creator waits while it is measured.
+fn drafts(shared: &Shared) -> Vec<Draft> {
+    let candidates = lock(&shared.state).members.candidates();
+    let with_news = candidates
+        .into_iter()
+        .filter_map(|candidate| candidate.news().map(|measured| (candidate, measured)));
+    with_news
+        .filter_map(|(candidate, measured)| lock(&shared.state).members.draft(&candidate, measured))
+        .collect()
+}
+
 /// Nothing is lost of reports that did not get through; something for the log.
 fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
     if let Failure::Refused(reason) = failure {
         for draft in request {
             state.members.refused(draft);
         }
+        state.troubles.refused(reason);
+        state.has_news = true;
         return format!("reports are not taken: {reason}");
     }
     if let Failure::Failed(_) = failure {
@@ -82,10 +102,14 @@ fn named(shared: &Shared, drafts: Vec<Draft>) -> Vec<Draft> {
     named
 }
 
-/// As few requests as may be. What the service could not take before goes last, and alone.
-fn requests(mut drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
+/// As few requests as may be. What the service could not take before goes last, and alone. After
+/// rounds that failed, one report alone goes first, to see whether the service is well.
+fn requests(mut drafts: Vec<Draft>, failed_rounds: u32) -> Vec<Vec<Draft>> {
     drafts.sort_by_key(|draft| draft.is_suspect);
     let mut requests: Vec<Vec<Draft>> = Vec::new();
+    if failed_rounds > 0 && !drafts.is_empty() {
+        requests.push(vec![drafts.remove(probe(&drafts, failed_rounds))]);
+    }
     let mut room = 0;
     for draft in drafts {
         let size = size_of(&draft.report);
@@ -101,6 +125,17 @@ fn requests(mut drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
         }
     }
     requests
+}
+
+/// Which one. Of a report that was sent nobody knows whether it came, and its client is kept apart, so
+/// one of those is sent again; but every other time another one, for it may be the report that the
+/// service cannot take.
+fn probe(drafts: &[Draft], failed_rounds: u32) -> usize {
+    let wants_open = failed_rounds % 2 == 1;
+    let mut drafts = drafts.iter();
+    drafts
+        .position(|draft| draft.was_open == wants_open)
+        .unwrap_or(0)
 }
 
 fn size_of(message: &impl Serialize) -> usize {
@@ -135,6 +170,7 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
         state.health = Health::Up;
     }
     state.failed_rounds = 0;
+    state.troubles.taken();
     state.reached(None);
     if let Some(interval) = answer.report_interval_ms {
         state.members.report_every(interval);
@@ -156,13 +192,13 @@ fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
     state.members.taken(draft);
     client.update(|outcome| outcome.baseline = taken.baseline);
     let advice = taken.advice.as_ref();
-    if let Some(advice) = advice.filter(|advice| size_of(advice) <= MAX_ADVICE_BYTES) {
+    let advice = advice.filter(|advice| size_of(advice) <= MAX_ADVICE_BYTES);
+    // Without a word on it, what the client was registered with holds.
+    if state.advises(client, advice.or(client.registered_advice().as_ref())) {
         debug!(
             "{}: other advice applies at the next start",
             client.client_id
         );
-        state.keep(client, advice.clone());
-        client.update(|outcome| outcome.next_advice = Some(advice.clone()));
     }
 }
 

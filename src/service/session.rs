@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 pub use super::state::{Asked, Health};
-use super::state::{Message, Shared, State, Waiting, wait};
+use super::state::{Message, Shared, State, wait};
 use super::thread;
+pub use super::troubles::Shown;
 use crate::boundary;
 use crate::lock::lock;
 use crate::report::record::Client;
@@ -50,9 +51,9 @@ impl Session {
         lock(&self.shared.state).health.clone()
     }
 
-    /// The last time without the service, in words.
-    pub fn last_outage(&self) -> Option<String> {
-        lock(&self.shared.state).troubles.last.clone()
+    /// What goes or went wrong with the service, in words.
+    pub fn troubles(&self) -> Shown {
+        lock(&self.shared.state).troubles.shown()
     }
 
     /// Registers a client and waits for its advice, until `deadline` at the latest. While the
@@ -93,13 +94,9 @@ impl Session {
 
     /// Nobody waits for a client's registration any more.
     pub fn forget(&self, client: &Arc<Client>) {
-        let is_its = |waiting: &Waiting| match &waiting.message {
-            Message::Register(other) => Arc::ptr_eq(other, client),
-            _ => false,
-        };
         lock(&self.shared.state)
             .waiting
-            .retain(|waiting| !is_its(waiting));
+            .retain(|waiting| !waiting.message.registers(client));
     }
 
     /// Tells the service how the creation of a client ended, and from now on what the client does.
@@ -115,12 +112,13 @@ impl Session {
 
     /// Tells the service that a client is gone, after the last of what it did.
     pub fn goodbye(&self, client: &Arc<Client>) {
-        if !client.was_hooked() {
-            return self.tell(Message::Goodbye(Arc::clone(client)));
-        }
         let mut state = lock(&self.shared.state);
-        state.members.join(client);
-        state.members.close(client);
+        if client.was_hooked() {
+            state.members.join(client);
+            state.members.close(client);
+        } else {
+            state.say_goodbye(vec![Arc::clone(client)]);
+        }
         drop(state);
         self.shared.work.notify_one();
     }

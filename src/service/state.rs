@@ -45,6 +45,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) waiting: VecDeque<Waiting>,
+    /// Clients that are gone, and for which there was no room yet.
+    goodbyes: VecDeque<Arc<Client>>,
     pub(super) health: Health,
     /// The last registration took longer than a creator waits.
     pub(super) slow: bool,
@@ -164,26 +166,25 @@ impl State {
         self.waiting.iter().any(Waiting::is_first)
     }
 
-    /// Tells that these clients are gone, as long as there is room: their last reports say so too.
+    /// Tells that these clients are gone, as many at a time as leave room for other messages.
     pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
-        for client in gone {
-            if self.waiting.len() < MAX_WAITING / 2 {
-                self.push(Message::Goodbye(client));
-            }
+        self.goodbyes.extend(gone);
+        while self.waiting.len() < MAX_WAITING / 2
+            && let Some(client) = self.goodbyes.pop_front()
+        {
+            self.push(Message::Goodbye(client));
         }
+        let beyond = self.goodbyes.len().saturating_sub(MAX_WAITING);
+        self.goodbyes.drain(..beyond);
         let given_up = self.members.take_given_up();
         self.troubles.lost(given_up);
     }
 
     /// A client that reports is to be known to the service.
     pub(super) fn register(&mut self, client: &Arc<Client>) {
-        let is_its = |waiting: &Waiting| match &waiting.message {
-            Message::Register(other) => Arc::ptr_eq(other, client),
-            _ => false,
-        };
+        let is_its = |waiting: &Waiting| waiting.message.registers(client);
         if !self.waiting.iter().any(is_its) {
             self.push(Message::Register(Arc::clone(client)));
-            self.push(Message::Configure(Arc::clone(client)));
         }
     }
 
@@ -218,9 +219,30 @@ impl State {
         }
     }
 
+    /// The service's advice for a client that runs already, and may have begun with another one.
+    /// Whether it is news that applies at the next start.
+    pub(super) fn advises(&mut self, client: &Client, advice: Option<&StartClient>) -> bool {
+        let outcome = client.outcome();
+        let next = advice.filter(|advice| outcome.advice.as_ref() != Some(advice));
+        if outcome.next_advice.as_ref() == next {
+            return false;
+        }
+        match next {
+            Some(next) => self.keep(client, next.clone()),
+            None => drop(self.late.remove(&profile(client))),
+        }
+        client.update(|outcome| outcome.next_advice = next.cloned());
+        self.has_news = true;
+        next.is_some()
+    }
+
     /// Keeps an advice for the next client like this one.
     pub(super) fn keep(&mut self, client: &Client, advice: StartClient) {
         let profile = profile(client);
+        if self.late.len() >= MAX_LATE {
+            self.late
+                .retain(|_, (_, since)| since.elapsed() < LATE_LIFE);
+        }
         if self.late.len() < MAX_LATE || self.late.contains_key(&profile) {
             self.late.insert(profile, (advice, Instant::now()));
         }
@@ -281,6 +303,11 @@ impl State {
 }
 
 impl Message {
+    /// Whether it is the registration of this client.
+    pub(super) fn registers(&self, client: &Arc<Client>) -> bool {
+        matches!(self, Self::Register(other) if Arc::ptr_eq(other, client))
+    }
+
     /// The client that it is about, if the service knows that one afterwards.
     pub(super) fn client(&self) -> Option<&Arc<Client>> {
         match self {

@@ -93,11 +93,13 @@ fn settle(
     {
         state.late.remove(&profile(client));
         state.health = Health::Up;
+        state.members.let_rest(client);
     }
     if matches!(failure, Failure::Failed(_)) {
         waiting.tries += 1;
     }
     if is_refused {
+        state.troubles.refused(&reason);
         state.reached(waiting.message.client());
     } else {
         state.troubles.failed(&reason);
@@ -169,8 +171,14 @@ fn register(
     }
     client.answered(Ok(registered));
     state.members.has_name(client);
-    if !client.registration.dry_run {
-        state.keep_late(client, advice);
+    if client.registration.dry_run {
+        return Ok(());
+    }
+    state.keep_late(client, advice.clone());
+    // One that runs already registers again, and says once more what it runs with.
+    if client.outcome().created {
+        state.push(Message::Configure(Arc::clone(client)));
+        state.advises(client, Some(&advice));
     }
     Ok(())
 }

@@ -16,12 +16,30 @@ pub(super) struct Troubles {
     over: Option<Outage>,
     told_at: Option<Instant>,
     caught_told: u32,
-    /// Clients whose last figures may be lost.
+    /// Clients whose last figures may be lost, and were not told yet.
     lost: u64,
+    /// All of them.
+    given_up: u64,
     /// The last outage, in words.
-    pub(super) last: Option<String>,
+    last: Option<String>,
+    /// What the service said when it last refused something, since it last took a report.
+    refused: Option<String>,
 }
 
+/// What goes or went wrong, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The service is not reached.
+    pub outage: Option<String>,
+    /// The last time that it was not.
+    pub last_outage: Option<String>,
+    /// It is reached, and refuses something.
+    pub refused: Option<String>,
+    /// Clients whose last figures may be lost.
+    pub given_up: u64,
+}
+
+#[derive(Clone)]
 struct Outage {
     began: Instant,
     lasted: Duration,
@@ -45,10 +63,10 @@ impl Troubles {
 
     /// The service was reached.
     pub(super) fn reached(&mut self) {
-        let Some(mut outage) = self.present.take() else {
+        let Some(outage) = self.present.take() else {
             return;
         };
-        outage.lasted = outage.began.elapsed();
+        let mut outage = outage.until_now();
         self.last = Some(outage.to_string());
         if let Some(earlier) = &self.over {
             outage.lasted += earlier.lasted;
@@ -57,8 +75,30 @@ impl Troubles {
         self.over = Some(outage);
     }
 
+    /// The service refuses something.
+    pub(super) fn refused(&mut self, reason: &str) {
+        self.refused = Some(reason.to_owned());
+    }
+
+    /// The service has taken reports.
+    pub(super) fn taken(&mut self) {
+        self.refused = None;
+    }
+
+    /// What there is to see.
+    pub(super) fn shown(&self) -> Shown {
+        let outage = self.present.as_ref().map(Outage::until_now);
+        Shown {
+            outage: outage.map(|outage| outage.to_string()),
+            last_outage: self.last.clone(),
+            refused: self.refused.clone(),
+            given_up: self.given_up,
+        }
+    }
+
     /// The last figures of so many clients were given up.
     pub(super) fn lost(&mut self, clients: u64) {
+        self.given_up = self.given_up.saturating_add(clients);
         self.lost = self.lost.saturating_add(clients);
     }
 
@@ -88,6 +128,15 @@ impl Troubles {
             ));
         }
         all
+    }
+}
+
+impl Outage {
+    fn until_now(&self) -> Self {
+        Self {
+            lasted: self.began.elapsed(),
+            ..self.clone()
+        }
     }
 }
 

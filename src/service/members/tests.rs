@@ -1,5 +1,7 @@
 use superstream_protocol::measured::Records;
 
+use superstream_protocol::{ClientKind, RegisterClient};
+
 use super::*;
 
 #[test]
@@ -56,6 +58,13 @@ fn measured(accepted: u64, delivered: u64) -> Measured {
     }
 }
 
+/// The report of the only client.
+fn draft_of(members: &mut Members) -> Option<Draft> {
+    let candidate = members.candidates().pop()?;
+    let measured = candidate.news()?;
+    members.draft(&candidate, measured)
+}
+
 /// A process may end right after its client: what is all told need not wait for the engine's threads.
 #[test]
 fn a_client_that_awaits_nothing_says_goodbye_once_and_at_once() {
@@ -70,10 +79,86 @@ fn a_client_that_awaits_nothing_says_goodbye_once_and_at_once() {
             members.leaving().is_empty(),
             "its last figures are not told"
         );
-        let draft = members.drafts().remove(0);
+        let draft = draft_of(&mut members).expect("it is closed and was not told");
         members.is_sent(&draft);
         members.taken(&draft);
         assert_eq!(members.leaving().len(), usize::from(leaves), "{accepted}");
         assert!(members.leaving().is_empty());
     }
+}
+
+#[test]
+fn a_report_that_did_not_get_through_is_due_until_it_does() {
+    let client = Client::of_test("client-0");
+    client.measured_in_test(measured(5, 5));
+    let mut members = Members::default();
+    members.join(&client);
+    let draft = draft_of(&mut members).expect("its topic is not told");
+    members.taken(&draft);
+    assert!(draft_of(&mut members).is_none(), "all is told");
+    members.all_at = Some(Instant::now());
+    for _ in 0..2 {
+        let draft = draft_of(&mut members).expect("it is everybody's turn");
+        members.is_sent(&draft);
+    }
+    let draft = draft_of(&mut members).expect("nobody took it");
+    members.taken(&draft);
+    assert!(draft_of(&mut members).is_none());
+}
+
+#[test]
+fn a_topic_that_was_not_told_is_told_before_everybodys_turn() {
+    let client = Client::of_test("client-0");
+    client.measured_in_test(measured(5, 5));
+    let mut members = Members::default();
+    members.join(&client);
+    let draft = draft_of(&mut members).expect("its topic is not told");
+    members.taken(&draft);
+    let mut more = measured(6, 5);
+    client.measured_in_test(more.clone());
+    assert!(draft_of(&mut members).is_none(), "more records are no news");
+    more.topics
+        .insert("payments".to_owned(), TopicFigures::default());
+    client.measured_in_test(more);
+    assert!(draft_of(&mut members).is_some());
+}
+
+/// As where two instances of a service do not share what they know.
+#[test]
+fn a_client_that_stays_unknown_rests() {
+    let client = Client::of_test("client-0");
+    client.measured_in_test(measured(5, 5));
+    let mut members = Members::default();
+    members.join(&client);
+    for _ in 0..2 {
+        let draft = draft_of(&mut members).expect("it is told after its registration");
+        members.is_unknown(&draft);
+    }
+    assert!(draft_of(&mut members).is_none());
+}
+
+/// The oldest may be the only one of its kind.
+#[test]
+fn closed_clients_are_merged_whoever_closed_first() {
+    let of_kind = |kind| {
+        let client = Client::new(RegisterClient::default(), kind, String::new());
+        client.measured_in_test(measured(1, 1));
+        Arc::new(client)
+    };
+    let consumer = of_kind(ClientKind::Consumer);
+    let producers = (0..2 * closed::MAX_CLOSED).map(|_| of_kind(ClientKind::Producer));
+    let all: Vec<_> = [consumer].into_iter().chain(producers).collect();
+    let mut members = Members::default();
+    for client in &all {
+        members.join(client);
+        members.close(client);
+    }
+    members.tidy(|_| true);
+    assert_eq!(members.members.len(), closed::MAX_CLOSED);
+    let kept = members
+        .members
+        .iter()
+        .filter_map(|member| member.client.measured());
+    let records = kept.map(|measured| measured.all_topics().delivered.records);
+    assert_eq!(records.sum::<u64>(), all.len() as u64, "nothing is lost");
 }

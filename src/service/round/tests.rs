@@ -9,7 +9,7 @@ use superstream_protocol::{
 
 use super::*;
 use crate::report::record::Client;
-use crate::service::members::MAX_KEPT;
+use crate::service::members::closed::{MAX_CLOSED, MAX_KEPT};
 use crate::service::state::Message;
 
 /// A service that answers reports by a script, and knows what it was told.
@@ -123,25 +123,54 @@ fn whoever_is_being_created_goes_before_further_reports() {
     assert_eq!(transport.told[0].len(), MAX_REPORTS);
 }
 
+/// A service that answers one report of each request, and never says a word on the others.
 #[test]
 fn what_is_never_acknowledged_is_bounded_and_what_is_given_up_is_told() {
-    const BEYOND: usize = 76;
+    const BEYOND: usize = 3 * MAX_REPORTS;
     let shared = shared();
     closed(&shared, MAX_KEPT + BEYOND);
-    let lost = |_: &Reports| Err(Failure::Failed("no answer".to_owned()));
-    let mut transport = Scripted::new(lost);
-    // Nobody waits for the pauses here.
-    for _ in 0..32 {
-        report(&shared, &mut transport);
-    }
+    let mut transport = Scripted::new(|reports: &Reports| {
+        let mut answer = taken(reports);
+        answer.reports.truncate(1);
+        Ok(answer)
+    });
+    report(&shared, &mut transport);
+    let requests = transport.told.len();
     tidy(&shared);
     let mut state = lock(&shared.state);
     let told = state.troubles.take_news(None).join("; ");
+    let given_up = BEYOND - requests;
     assert!(
-        told.contains(&format!("{BEYOND} clients were given up")),
+        told.contains(&format!("{given_up} clients were given up")),
         "{told}"
     );
-    assert_eq!(state.members.drafts().len(), MAX_KEPT);
+    assert_eq!(state.troubles.shown().given_up, given_up as u64);
+    drop(state);
+    assert_eq!(drafts(&shared).len(), MAX_KEPT);
+}
+
+/// While a service fails, closed clients come and go, and one report alone tries whether it is well.
+#[test]
+fn a_service_that_fails_for_long_loses_nothing() {
+    const EACH_ROUND: usize = 100;
+    let shared = shared();
+    let mut failing = Scripted::new(|_: &Reports| Err(Failure::Failed("an error".to_owned())));
+    for _ in 0..30 {
+        closed(&shared, EACH_ROUND);
+        report(&shared, &mut failing);
+        tidy(&shared);
+    }
+    let sizes: Vec<usize> = failing.told.iter().map(Vec::len).collect();
+    assert_eq!(sizes.iter().skip(2).max(), Some(&1), "{sizes:?}");
+    let kept = drafts(&shared);
+    assert!(kept.len() < 2 * MAX_CLOSED, "{}", kept.len());
+    let records = kept
+        .iter()
+        .filter_map(|draft| draft.report.measured.as_ref());
+    let records: u64 = records
+        .map(|measured| measured.all_topics().delivered.records)
+        .sum();
+    assert_eq!(records, 30 * EACH_ROUND as u64);
 }
 
 #[test]
@@ -152,9 +181,9 @@ fn what_was_refused_rests() {
     let mut transport = Scripted::new(refuse);
     report(&shared, &mut transport);
     assert_eq!(transport.told, [["client-0", "client-1"]]);
-    assert!(lock(&shared.state).members.drafts().is_empty());
+    assert!(drafts(&shared).is_empty());
     closed(&shared, 1);
-    assert_eq!(lock(&shared.state).members.drafts().len(), 1);
+    assert_eq!(drafts(&shared).len(), 1);
 }
 
 #[test]
@@ -167,5 +196,6 @@ fn what_the_service_could_not_take_goes_last_and_alone() {
     let mut transport = Scripted::new(|reports: &Reports| Ok(taken(reports)));
     report(&shared, &mut transport);
     let sizes: Vec<usize> = transport.told.iter().map(Vec::len).collect();
-    assert_eq!(sizes, [4, 1, 1]);
+    // The first of them shows whether the service is well.
+    assert_eq!(sizes, [1, 4, 1]);
 }
