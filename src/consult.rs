@@ -33,14 +33,14 @@ pub fn introduction(settings: &Settings, kind: ClientKind) -> RegisterClient {
 
 /// How a client introduces itself.
 pub fn registration(settings: &Settings, kind: ClientKind, conf: &Conf<'_>) -> RegisterClient {
-    let software_name = conf.get("client.software.name");
+    let get = |name| Some(masking::shown(name, &conf.get(name)?).to_owned());
+    let software_name = get("client.software.name");
     let said = software_name.as_deref().unwrap_or_default();
     RegisterClient {
         language: language::of_client(said, language::of_process()),
         client_software_name: software_name,
         // The engine's own version, where nobody set one (`rd_kafka_new`, rdkafka.c).
-        client_software_version: conf
-            .get("client.software.version")
+        client_software_version: get("client.software.version")
             .or_else(|| Some(conf.engine().version_text())),
         config: masking::mask(&conf.dump()),
         engine_file: Some(conf.engine().file()).filter(|file| !file.is_empty()),

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use superstream_counters::{Counts, Topic};
+use superstream_counters::{Broker, Counts, Topic};
 
 use super::slots::{Slot, slot_of, text, topic_of};
 use crate::boundary;
@@ -129,7 +129,10 @@ unsafe extern "C" fn acknowledged_elsewhere(
         let topic = counts.topic_or_other(message.rkt.addr());
         if message.err == ffi::NO_ERROR {
             topic.used(message.partition);
-            topic.delivered.add(message.size());
+            let before = topic.delivered.add(message.size());
+            if before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
+                measure_latency(slot, counts, message);
+            }
         } else {
             not_delivered(slot, topic, message);
         }
@@ -216,7 +219,7 @@ unsafe extern "C" fn on_request_sent(
     if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
         boundary::catch_keeping_errno(|| {
             // SAFETY: the engine gives a C string that is valid during the call.
-            let broker = counts.broker(broker_id, || unsafe { text(broker_name) });
+            let broker = unsafe { broker(counts, broker_id, broker_name) };
             broker.sent.add(size);
             match api_key {
                 ffi::PRODUCE => broker.produce.add(size),
@@ -248,12 +251,14 @@ unsafe extern "C" fn on_response_received(
                 ffi::NO_ERROR => {}
                 // The client's own end is no trouble.
                 ffi::DESTROYED => return,
+                // The answer to a request that was given up before.
+                _ if api_key < 0 => return,
                 _ if is_first_word(slot, api_key) => counts.error(err),
                 _ => {}
             }
             if matches!(api_key, ffi::PRODUCE | ffi::FETCH) {
                 // SAFETY: the engine gives a C string that is valid during the call.
-                let broker = counts.broker(broker_id, || unsafe { text(broker_name) });
+                let broker = unsafe { broker(counts, broker_id, broker_name) };
                 broker.round_trip(round_trip);
                 // A request may end without an answer.
                 if api_key == ffi::FETCH && size > 0 {
@@ -263,6 +268,18 @@ unsafe extern "C" fn on_response_received(
         });
     }
     ffi::NO_ERROR
+}
+
+/// The figures of a broker. All that have no id of their own share one place, and no name.
+///
+/// # Safety
+/// As for [`text`].
+unsafe fn broker(counts: &Counts, id: i32, name: *const c_char) -> &Broker {
+    counts.broker(id, || match id < 0 {
+        true => String::new(),
+        // SAFETY: the caller's contract.
+        false => unsafe { text(name) },
+    })
 }
 
 /// Whether an answer is told for the first time. One that another thread waits for is told twice:

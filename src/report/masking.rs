@@ -152,7 +152,8 @@ pub fn mask_advice(advice: &Configuration) -> Configuration {
         .collect()
 }
 
-fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+/// A value of a configuration as it may be told.
+pub fn shown<'v>(name: &str, value: &'v str) -> &'v str {
     const MAX_SHOWN_BYTES: usize = 4096;
     let is_shown = SHOWN.binary_search(&name).is_ok()
         && value.len() <= MAX_SHOWN_BYTES

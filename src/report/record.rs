@@ -11,6 +11,7 @@ use superstream_protocol::{
 };
 
 use super::hooks::LATENCY_SAMPLED;
+use super::masking;
 use super::slots::{Pool, Slot};
 use crate::lock::lock;
 
@@ -21,7 +22,7 @@ pub struct Client {
     pub registration: RegisterClient,
     /// Producer or consumer.
     pub kind: ClientKind,
-    /// `client.id`.
+    /// `client.id`, as it may be told.
     pub client_id: String,
     /// The service's answer, once it is there.
     answer: OnceCell<Result<Registered, String>>,
@@ -88,7 +89,7 @@ impl Client {
         Self {
             registration,
             kind,
-            client_id,
+            client_id: masking::shown("client.id", &client_id).to_owned(),
             answer: OnceCell::new(),
             known_as: Mutex::default(),
             outcome: Mutex::default(),

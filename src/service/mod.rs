@@ -1,7 +1,8 @@
 //! The service: how it is reached, and what is said to it.
 //!
 //! [`session`] is what clients speak to; `state` has what is to be sent, `members` who reports when;
-//! `thread` and `round` send it. A [`Transport`] turns the messages of `superstream-protocol` into bytes and back; it is used by one thread alone.
+//! `thread` and `round` send it. A [`Transport`] turns the messages of `superstream-protocol` into bytes
+//! and back; it is used by one thread alone.
 
 mod http;
 mod members;

@@ -3,7 +3,7 @@
 use superstream_protocol::measured::TopicFigures;
 
 use crate::lines::{Lines, Pair};
-use crate::sync::{AtomicI32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::table::Keyed;
 
 /// Partitions that are told apart. Those beyond are counted, and not named.
@@ -24,7 +24,6 @@ pub struct Topic {
     pub failed: Pair,
     /// Given back by `produce`.
     pub refused: Pair,
-    last_partition: AtomicI32,
     partitions: [AtomicU64; WORDS],
 }
 
@@ -38,7 +37,6 @@ impl Topic {
             consumed: Lines::default(),
             failed: Pair::default(),
             refused: Pair::default(),
-            last_partition: AtomicI32::new(-1),
             partitions: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -47,20 +45,20 @@ impl Topic {
         &self.name
     }
 
-    /// Whether a partition is the one that was used last, as most are: records come in batches.
+    /// Whether a partition is known to be used, or cannot be noted. Reads only: the line is shared by
+    /// all threads that count.
     #[inline(always)]
     pub fn was_used(&self, partition: i32) -> bool {
-        self.last_partition.load(Ordering::Relaxed) == partition
+        let (word, bit) = place_of(partition);
+        let word = self.partitions.get(word);
+        word.is_none_or(|word| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Notes that a partition was used.
     pub fn used(&self, partition: i32) {
-        self.last_partition.store(partition, Ordering::Relaxed);
-        let Ok(place) = usize::try_from(partition) else {
-            return;
-        };
-        if let Some(word) = self.partitions.get(place / 64) {
-            word.fetch_or(1 << (place % 64), Ordering::Relaxed);
+        let (word, bit) = place_of(partition);
+        if let Some(word) = self.partitions.get(word) {
+            word.fetch_or(bit, Ordering::Relaxed);
         }
     }
 
@@ -69,6 +67,7 @@ impl Topic {
         // and not accepted.
         let (delivered, failed) = (self.delivered.records(), self.failed.records());
         let (refused, consumed) = (self.refused.records(), self.consumed.records());
+        fence(Ordering::Acquire);
         let accepted = self.accepted.records();
         let used = self.partitions();
         let (produced_partitions, consumed_partitions) = match consumed.records {
@@ -88,12 +87,19 @@ impl Topic {
 
     fn partitions(&self) -> Vec<i32> {
         let used = |partition: &i32| {
-            let place = usize::try_from(*partition).unwrap_or(usize::MAX);
-            let word = self.partitions.get(place / 64);
-            word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (place % 64)) != 0)
+            let (word, bit) = place_of(*partition);
+            let word = self.partitions.get(word);
+            word.is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
         };
         (0..MAX_PARTITIONS as i32).filter(used).collect()
     }
+}
+
+/// The word and the bit of a partition. That of none is beyond all words.
+#[inline(always)]
+fn place_of(partition: i32) -> (usize, u64) {
+    let place = partition as u32 as usize;
+    (place / 64, 1 << (place % 64))
 }
 
 impl Keyed for Topic {

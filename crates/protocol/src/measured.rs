@@ -88,9 +88,10 @@ pub struct TopicFigures {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrokerFigures {
-    /// The broker's id; -1 for those that have none yet, and for brokers beyond a limit.
+    /// The broker's id; -1 for all connections to brokers that have none yet, to coordinators, and to
+    /// brokers beyond a limit.
     pub id: i32,
-    /// `host:port/id`, as the engine names it.
+    /// `host:port/id`, as the engine names it; empty for those.
     pub name: String,
     /// All requests.
     pub sent: Requests,
@@ -290,7 +291,17 @@ impl TopicFigures {
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.accepted.records == 0 && self.consumed.records == 0 && self.refused.records == 0
+        let Self {
+            accepted,
+            delivered,
+            failed,
+            refused,
+            consumed,
+            ..
+        } = self;
+        [accepted, delivered, failed, refused, consumed]
+            .iter()
+            .all(|records| records.records == 0)
     }
 
     /// Adds the records of another topic.
