@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Library, run, scratch, tool, unique};
+use superstream_tests::{Library, run, scratch, tool, unique};
 
 /// How the pages of a file lie in memory differs from copy to copy and is worth a percent, so
 /// each library is measured in several.

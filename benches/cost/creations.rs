@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::compile_without_library;
 use crate::copies::{Copies, LIBRARIES};
-use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_quartile, median, numbers, rounded};
-use crate::{Library, run, tool, unique};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{Library, run, tool, unique};
 
 /// Room for what is said to the service after a creation.
 const PAUSE_US: &str = "10000";

@@ -10,7 +10,7 @@ use crate::copies::Copies;
 use crate::figure::Figure;
 use crate::records::callgrind;
 use crate::statistics::{lower_quartile, median, numbers, percent_over, rounded};
-use crate::{compile, engine, preload, run, tool, unique, with_library_in};
+use superstream_tests::{compile, engine, preload, run, tool, unique, with_library_in};
 
 const CREATIONS_AT_ONCE: &str = "10";
 const CREATION_ROUNDS: usize = 30;

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::compile_without_library;
 use crate::copies::{COPIES, Copies, LIBRARIES};
-use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_quartile, median, numbers, percent_over, rounded};
-use crate::{Cluster, Library, compile, run, tool, with_library_in};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{Cluster, Library, compile, run, tool, with_library_in};
 
 /// Of each copy.
 const OPENINGS: usize = 80;

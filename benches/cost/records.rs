@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::COUNTS;
 use crate::copies::Copies;
 use crate::creations::assert_advised;
-use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{median, percent_over, rounded};
-use crate::{Cluster, Library, compile, run, unique, with_library_in};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{Cluster, Library, compile, run, unique, with_library_in};
 
 const RECORDS: u32 = 20_000;
 /// What of the engine does nothing but call hooks, for each record or each request.

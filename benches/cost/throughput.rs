@@ -12,10 +12,10 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::copies::{COPIES, Copies, LIBRARIES};
-use crate::fault_service::FaultService;
 use crate::figure::Figure;
 use crate::statistics::{lower_decile, lower_quartile, median, numbers, percent_over, rounded};
-use crate::{Cluster, Library, compile, with_library_in};
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::{Cluster, Library, compile, with_library_in};
 
 const PAIRS: usize = 240;
 const PAIRS_TUNED: usize = 12;
