@@ -18,6 +18,7 @@ const RECORDS_PER_REQUEST: f64 = 1.05;
 /// What a registration was answered.
 struct Answered {
     client: ClientId,
+    application: Option<String>,
     registration: RegisterClient,
     answer: StartClient,
 }
@@ -36,6 +37,7 @@ impl Store {
         for hash in hashes {
             let Some(Answered {
                 client,
+                application,
                 registration,
                 answer,
             }) = answered(&connection, hash)?
@@ -45,6 +47,7 @@ impl Store {
             let mut traits = Traits::of(&registration);
             let identity = (
                 traits.clone(),
+                application,
                 registration.client_host.clone(),
                 registration.tags.clone(),
             );
@@ -67,16 +70,19 @@ impl Store {
 /// have to see.
 fn answered(connection: &Connection, hash: &str) -> Result<Option<Answered>, StoreError> {
     let mut query = connection.prepare_cached(
-        "SELECT id, registration, answer FROM clients WHERE hash = ?1 AND NOT is_veiled",
+        "SELECT id, application, registration, answer FROM clients \
+         WHERE hash = ?1 AND NOT is_veiled",
     )?;
-    let found = query.query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    let Some((client, registration, answer)): Option<(ClientId, String, String)> =
-        found.optional()?
-    else {
+    let found = query.query_row([hash], |row| {
+        let texts: (String, String) = (row.get(2)?, row.get(3)?);
+        Ok((row.get(0)?, row.get(1)?, texts))
+    });
+    let Some((client, application, (registration, answer))) = found.optional()? else {
         return Ok(None);
     };
     Ok(Some(Answered {
         client,
+        application,
         registration: serde_json::from_str(&registration)?,
         answer: serde_json::from_str(&answer)?,
     }))

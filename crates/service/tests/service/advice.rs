@@ -79,6 +79,28 @@ fn who_sends_records_one_by_one_is_advised_no_linger() {
     assert_eq!(linger(&register("a")), 100);
 }
 
+/// Staging may wait for each delivery where production does not, and one process may have both.
+#[test]
+fn the_last_run_is_of_the_same_cluster() {
+    let service = Service::start(&[]);
+    let register = |brokers: &str| {
+        let mut registration = producer("a");
+        registration["config"]["metadata.broker.list"] = brokers.into();
+        let (_, answer) = service.send("POST", "/v1/clients", &registration);
+        answer["client_hash"].as_str().unwrap().to_owned()
+    };
+    let one_by_one = Produced {
+        requests: STOCK.records,
+        ..STOCK
+    };
+    let (staging, production) = (register("staging"), register("production"));
+    let reports = [one_by_one.report(&staging, 1), STOCK.report(&production, 1)];
+    let told = send(&service, &reports);
+    let advised = |answer: &Value| answer.get("advice").is_some();
+    assert!(advised(&told[0]), "{told:?}");
+    assert!(!advised(&told[1]), "its advice is as it was: {told:?}");
+}
+
 #[test]
 fn advice_of_an_observing_service_is_no_news() {
     let service = Service::start(&["--observe"]);

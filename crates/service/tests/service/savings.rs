@@ -2,7 +2,7 @@
 
 use crate::common::Service;
 use crate::common::figures::{
-    Produced, STOCK, TUNED, changed, configured, registered, send, shown, stock, tuned,
+    Produced, STOCK, TUNED, changed, configured, producer, registered, send, shown, stock, tuned,
 };
 use serde_json::{Value, json};
 
@@ -150,6 +150,35 @@ fn nobody_is_compared_with_another_application() {
         } else {
             has_none(&service, &elsewhere, "same application");
         }
+    }
+}
+
+#[test]
+fn nobody_is_compared_with_another_cluster() {
+    let service = Service::start(&[]);
+    let client = |brokers: &Value, config: &Value, produced: Produced| {
+        let mut registration = producer("orders");
+        let members = brokers.as_object().unwrap().clone();
+        registration["config"]
+            .as_object_mut()
+            .unwrap()
+            .extend(members);
+        let hash = registered(&service, &registration, config);
+        run(&service, &hash, produced);
+        hash
+    };
+    let staging = json!({"metadata.broker.list": "staging:9092"});
+    let production = json!({"metadata.broker.list": "production:9092"});
+    let unchanged = json!({"changes": []});
+    let before = client(&staging, &unchanged, STOCK);
+    let stranger = client(&production, &changed(), TUNED);
+    has_none(&service, &stranger, "brokers");
+    has_none(&service, &client(&json!({}), &changed(), TUNED), "brokers");
+    // The engine's two names of one property.
+    let alias = json!({"bootstrap.servers": "staging:9092"});
+    for brokers in [&staging, &alias] {
+        let same = client(brokers, &changed(), TUNED);
+        assert_eq!(figures(&service, &same)["baseline"]["client_hash"], before);
     }
 }
 

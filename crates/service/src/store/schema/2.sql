@@ -15,11 +15,16 @@ WHERE applied IS NOT NULL;
 -- Holds all that sums and filters ask of every client: in its row, it comes after large texts.
 DROP INDEX clients_seen;
 CREATE INDEX clients_seen ON clients (seen_ms, gone_ms, kind, is_stock);
--- Names the application that a client is a run of: who has the default `client.id` is the same on
--- its own host alone. NULL where the client did not say of which kind it is.
+-- Names the application that a client is a run of: one name on two clusters is two applications, and
+-- who has the default `client.id` is the same on its own host alone. NULL where the client did not
+-- say of which kind it is. The second name of the brokers is an alias of the first.
 ALTER TABLE clients ADD COLUMN application TEXT AS (
     CASE WHEN kind IS NOT NULL THEN json_array(
-        kind, client_id, tags, CASE WHEN client_id IN ('', 'rdkafka') THEN host END
+        kind, client_id, tags, CASE WHEN client_id IN ('', 'rdkafka') THEN host END,
+        coalesce(
+            registration ->> '$.config."metadata.broker.list"',
+            registration ->> '$.config."bootstrap.servers"'
+        )
     ) END
 ) VIRTUAL;
 
