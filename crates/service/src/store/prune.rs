@@ -79,14 +79,15 @@ fn doom_expired(t: &Transaction<'_>, now: i64) -> Result<usize, StoreError> {
     )?)
 }
 
-/// The gone go first, and of them last those that others are compared with.
+/// The gone go first, and of them last those that others are compared with: batch by batch, nobody
+/// is forgotten after its baseline, or what it had saved would not be known any more.
 fn doom_surplus(t: &Transaction<'_>, keep: u64) -> Result<usize, StoreError> {
     let sql = format!(
         "INSERT INTO doomed SELECT c.id FROM clients c \
          LEFT JOIN figures a ON a.client = c.id AND a.is_baseline \
-         WHERE (SELECT count(*) FROM clients) > ?1 ORDER BY c.gone_ms IS NULL DESC, \
-         (c.gone_ms IS NOT NULL AND a.client IS NOT NULL AND ({} OR {})) DESC, \
-         c.seen_ms DESC LIMIT ?2 OFFSET ?1",
+         ORDER BY c.gone_ms IS NULL, \
+         (c.gone_ms IS NOT NULL AND a.client IS NOT NULL AND ({} OR {})), c.seen_ms \
+         LIMIT max(0, min(?2, (SELECT count(*) FROM clients) - ?1))",
         baselines::IS_USED,
         baselines::IS_NEWEST,
     );

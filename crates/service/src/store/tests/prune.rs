@@ -131,6 +131,28 @@ fn beyond_the_most_clients_baselines_go_last_of_the_gone() {
 }
 
 #[test]
+fn what_was_saved_stays_however_many_are_forgotten() {
+    let store = store();
+    let before = producer(&store, true);
+    send(&store, &before, 1, measured(1, 110_000));
+    assert!(store.goodbye(&before).unwrap());
+    for _ in 0..BATCH + 2 {
+        let tuned = producer(&store, false);
+        send(&store, &tuned, 1, measured(1, 10_000));
+        assert!(store.goodbye(&tuned).unwrap());
+    }
+    let present = totals(&store);
+    assert_eq!(present.saved_bytes, 100_000.0 * (BATCH + 2) as f64);
+    assert_eq!(store.prune_at(now_ms(), 0).unwrap(), BATCH + 3);
+    let left = totals(&store);
+    assert_eq!((present.known, left.known), (BATCH as u64 + 3, 0));
+    assert_eq!(
+        (left.compared, left.saved_bytes),
+        (present.compared, present.saved_bytes)
+    );
+}
+
+#[test]
 fn many_are_forgotten_some_at_a_time() {
     let store = store();
     for _ in 0..=BATCH {
