@@ -108,10 +108,12 @@ fn is_one_by_one(connection: &Connection, client: ClientId) -> Result<bool, Stor
     Ok(found.optional()?.unwrap_or_default())
 }
 
-/// Notes whether a client sends its records one by one, after its figures have changed.
+/// Notes whether a client sends its records one by one, after its figures have changed. What was
+/// merged into it may be of others, who do not produce as it does.
 pub fn judge(t: &Transaction<'_>, client: ClientId) -> Result<(), StoreError> {
     t.prepare_cached(
-        "UPDATE figures SET is_one_by_one = CASE WHEN delivered_records >= ?2 \
+        "UPDATE figures SET is_one_by_one = CASE \
+         WHEN delivered_records >= ?2 AND merged_clients = 0 \
          THEN delivered_records < ?3 * produce_requests END WHERE client = ?1",
     )?
     .execute(params![client, LEAST_RECORDS, RECORDS_PER_REQUEST])?;

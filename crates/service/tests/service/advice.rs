@@ -79,6 +79,22 @@ fn who_sends_records_one_by_one_is_advised_no_linger() {
     assert_eq!(linger(&register("a")), 100);
 }
 
+/// While the service is away, closed clients are merged into another one.
+#[test]
+fn who_holds_the_figures_of_others_is_not_one_by_one() {
+    let service = Service::start(&[]);
+    let hash = stock(&service, "bulk");
+    let mut report = Produced {
+        requests: STOCK.records,
+        ..STOCK
+    }
+    .report(&hash, 1);
+    report["measured"]["merged_clients"] = 300.into();
+    send(&service, &[report]);
+    let (_, next) = service.send("POST", "/v1/clients", &producer("bulk"));
+    assert_eq!(next["optimized_configuration"]["linger.ms"], 100);
+}
+
 /// Staging may wait for each delivery where production does not, and one process may have both.
 #[test]
 fn the_last_run_is_of_the_same_cluster() {
