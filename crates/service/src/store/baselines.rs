@@ -14,6 +14,9 @@ use super::{ClientId, Store, StoreError};
 const LEAST_RECORDS: u64 = 1_000;
 /// Less payload than this is outweighed by the headers of a few requests.
 const LEAST_BYTES: u64 = 100_000;
+/// For so many delivered records, one may have failed: what was sent of that is on the wire all the
+/// same, once for each try, and no payload stands against it.
+const DELIVERED_TO_FAILED: u64 = 100;
 
 /// The baseline of a client whose figures are `f`, as the row `b` of a join. The newest earlier
 /// one wins; whoever ran without changes needs none.
@@ -88,6 +91,7 @@ pub fn judge(t: &Transaction<'_>, client: ClientId) -> Result<(), StoreError> {
     t.prepare_cached(
         "UPDATE figures SET is_comparable = told.is_enough, is_baseline = told.is_enough \
          AND told.is_stock AND restarts = 0 AND produce_requests > 0 AND wire_bytes > 0 \
+         AND failed_records * ?4 <= delivered_records \
          FROM (SELECT coalesce(c.is_stock, 0) AS is_stock, \
                       f.application IS NOT NULL AND f.only_topic IS NOT NULL \
                       AND f.merged_clients = 0 AND f.delivered_records >= ?2 \
@@ -95,6 +99,11 @@ pub fn judge(t: &Transaction<'_>, client: ClientId) -> Result<(), StoreError> {
                FROM figures f JOIN clients c ON c.id = f.client WHERE f.client = ?1) AS told \
          WHERE client = ?1",
     )?
-    .execute(params![client, LEAST_RECORDS, LEAST_BYTES])?;
+    .execute(params![
+        client,
+        LEAST_RECORDS,
+        LEAST_BYTES,
+        DELIVERED_TO_FAILED
+    ])?;
     Ok(())
 }

@@ -230,6 +230,29 @@ fn a_baseline_has_done_enough_and_without_changes() {
     has_none(&service, &client, "no earlier client");
 }
 
+/// Through an outage, records are sent again and again, and fail in the end.
+#[test]
+fn a_run_that_failed_is_no_baseline() {
+    let service = Service::start(&[]);
+    let run_with = |failed: u64| {
+        let before = stock(&service, "a");
+        let mut report = STOCK.report(&before, 1);
+        report["measured"]["topics"]["orders"]["failed"] = json!({"records": failed, "bytes": 1});
+        send(&service, &[report]);
+        before
+    };
+    run_with(STOCK.records / 100 + 1);
+    let client = tuned(&service, "a");
+    run(&service, &client, TUNED);
+    has_none(&service, &client, "at most one failed record");
+
+    let before = run_with(STOCK.records / 100);
+    let client = tuned(&service, "a");
+    run(&service, &client, TUNED);
+    let baseline = &figures(&service, &client)["baseline"];
+    assert_eq!(baseline["client_hash"], before, "a few may fail");
+}
+
 #[test]
 fn a_handful_of_records_saves_nothing_yet() {
     let service = Service::start(&[]);
