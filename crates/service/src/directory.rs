@@ -14,13 +14,11 @@ use superstream_protocol::{
 use crate::bounds;
 use crate::mask::Masker;
 use crate::metrics;
+use crate::registration;
 use crate::rules::{Rules, Traits};
 use crate::store::{Receipt, Store, StoreError, Totals};
 use crate::tally::Tally;
 use crate::view::{ClientDetail, ClientList, History, ListQuery, TotalsView};
-
-/// Longest registration id, in characters.
-pub const MAX_REGISTRATION_ID: usize = 128;
 
 /// The most reports in one message.
 pub const MAX_REPORTS: usize = 1_000;
@@ -146,14 +144,7 @@ impl Directory {
 
     /// A client introduces itself and is given advice.
     pub fn register(&self, mut message: RegisterClient) -> Result<Registration, ServiceError> {
-        if let Some(id) = &message.registration_id
-            && !(1..=MAX_REGISTRATION_ID).contains(&id.chars().count())
-        {
-            return Err(ServiceError::Invalid(format!(
-                "registration_id has {} characters: give 1 to {MAX_REGISTRATION_ID}, or leave it out",
-                id.chars().count()
-            )));
-        }
+        registration::check(&message).map_err(ServiceError::Invalid)?;
         let rules = self.rules();
         // The rules see what the client sent; the store never does.
         let mut traits = Traits::of(&message);

@@ -7,6 +7,7 @@
 //! | [`rules`] | the rules file, and advice from it |
 //! | [`store`] | clients, advice, reports and errors in SQLite |
 //! | `bounds` | what is kept of the figures that clients send |
+//! | `registration` | the limits of what a client says of itself |
 //! | `metrics`, `tally` | the sums, and the service's own counts, as OpenMetrics text |
 //! | [`mask`] | what hides secrets before anything is stored |
 //! | [`api`] | HTTP and JSON over the directory; `docs/openapi.yaml` describes it |
@@ -27,6 +28,7 @@ mod glob;
 pub mod mask;
 mod metrics;
 mod problem;
+mod registration;
 pub mod reload;
 pub mod rules;
 pub mod server;

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: u32 = 500;
 /// As many pages as hold 100,000 registrations.
 const MOST_PAGES: usize = 200;
-/// A page of clients with the longest tags.
-const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
+/// A page of clients with the longest names and tags that a service takes.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest sentence of the service that is shown.
 const MAX_REASON_CHARS: usize = 300;
 /// A token shorter than this is no secret, and may well be a word of the answer.

@@ -270,6 +270,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_takes_no_room_ends() {
+        let name = format!("a{}", "\u{301}".repeat(300_000));
+        let snapshot = snapshot(vec![row(&name), row("e\u{301}te\u{301}")]);
+        for width in [80, 200] {
+            let room = Room { width, height: 24 };
+            let lines = lines(&view(), &snapshot, None, Some(room));
+            assert!(lines.iter().all(|line| line.text.chars().count() < 1_000));
+            let is_whole = |line: &Line| line.text.contains("e\u{301}te\u{301}");
+            assert!(lines.iter().any(is_whole), "{lines:?}");
+        }
+    }
+
+    #[test]
     fn what_is_sorted_by_stays_in_a_narrow_table() {
         let view = View {
             sort: Column::Language,

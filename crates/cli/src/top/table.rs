@@ -10,6 +10,8 @@ use crate::text;
 
 /// Between two columns.
 const GAP: usize = 2;
+/// No script that is written puts more letters on one place.
+const LETTERS_A_CELL: usize = 4;
 
 /// The titles and at most `most` lines, the last of which tells what is left out.
 pub fn table(view: &View, rows: &[Row], most: Option<usize>, width: Option<usize>) -> Vec<Line> {
@@ -103,14 +105,16 @@ fn row_of<'a>(
     line
 }
 
-/// What of a text fits; a mark stands where it was cut.
+/// What of a text fits; a mark stands where it was cut. Letters that take no room of their own are
+/// counted too: else a name of nothing but them would never end.
 pub fn clip(text: &str, width: usize) -> String {
-    if text.width() <= width {
+    let most = width.saturating_mul(LETTERS_A_CELL);
+    if text.width() <= width && text.chars().nth(most).is_none() {
         return text.to_owned();
     }
     let mut left = width.saturating_sub(1);
     let mut cut = String::new();
-    for letter in text.chars() {
+    for letter in text.chars().take(most) {
         let wide = letter.width().unwrap_or(0);
         if wide > left {
             break;

@@ -293,8 +293,8 @@ fn bodies_have_a_limit() {
     let token = bearer(TOKEN);
     let headers = [("authorization", token.as_str()), JSON];
     let body = |size: usize| {
-        let frame = "{\"language\":\"\"}".len();
-        format!("{{\"language\":\"{}\"}}", "x".repeat(size - frame)).into_bytes()
+        let frame = "{\"unknown\":\"\"}".len();
+        format!("{{\"unknown\":\"{}\"}}", "x".repeat(size - frame)).into_bytes()
     };
     const LIMIT: usize = 1024 * 1024;
     assert_eq!(

@@ -53,6 +53,43 @@ fn the_list_is_paged_and_filtered() {
     );
 }
 
+/// `superstream top` reads pages of 500 clients, and of 64 MiB at most.
+#[test]
+fn what_a_list_shows_has_its_limits() {
+    let service = Service::start(&[]);
+    // The most that a character takes in JSON.
+    let long = |length: usize| "\u{1}".repeat(length);
+    let mut longest = json!({
+        "type": "producer", "tags": long(16_384), "config": {"client.id": long(1_024)},
+        "client_host": long(256), "language": long(256), "version": long(256),
+        "client_ip": long(256), "addresses": vec![long(256); 256], "engine_file": long(4_096),
+        "engine_version": long(256), "client_software_name": long(256),
+        "client_software_version": long(256), "nats_connection_id": long(256),
+        "registration_id": long(128),
+    });
+    service.register(&longest);
+    let (_, page) = service.get("/v1/clients");
+    assert!(500 * page.to_string().len() < 64 * 1024 * 1024);
+
+    let fields: Vec<String> = longest.as_object().unwrap().keys().cloned().collect();
+    for field in fields {
+        let kept = longest[&field].clone();
+        let (named, too_much) = match (&kept, field.as_str()) {
+            (_, "type") => continue,
+            (_, "config") => ("client.id", json!({"client.id": long(1_025)})),
+            (_, "addresses") => ("addresses", json!(vec!["a"; 257])),
+            (text, name) => (name, json!(long(text.as_str().unwrap().len() + 1))),
+        };
+        longest[&field] = too_much;
+        let (status, answer) = service.send("POST", "/v1/clients", &longest);
+        let words = answer["error"].as_str().unwrap_or_default();
+        assert!(status == 422 && words.contains(named), "{status} {answer}");
+        longest[&field] = kept;
+    }
+    let address = json!({"addresses": [long(257)]});
+    assert_eq!(service.send("POST", "/v1/clients", &address).0, 422);
+}
+
 #[test]
 fn the_living_are_told_from_the_gone() {
     let service = Service::start(&["--report-interval", "90s"]);
