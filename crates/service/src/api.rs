@@ -21,7 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::auth;
-use crate::body::Message;
+use crate::body::{MAX_REPORTS_BODY, Message};
 use crate::directory::{Directory, ServiceError};
 use crate::metrics;
 use crate::problem::{self, ApiError};
@@ -133,7 +133,7 @@ async fn report(
 
 async fn reports(
     State(directory): Shared,
-    Message(message): Message<Reports>,
+    Message(message): Message<Reports, MAX_REPORTS_BODY>,
 ) -> Result<Json<ReportsTaken>, ApiError> {
     ask(directory, move |directory| directory.reports(message))
         .await

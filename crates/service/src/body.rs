@@ -13,6 +13,9 @@ use crate::shape;
 
 /// Largest body that is taken.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// The same of reports: one of 256 topics with 1024 partitions each takes more than 2 MB, and cannot
+/// be sent in parts.
+pub const MAX_REPORTS_BODY: usize = 4 * MAX_BODY;
 
 /// So much of a body that is too large is still read, because most clients read an answer only
 /// after they have sent everything.
@@ -22,16 +25,16 @@ const MAX_DISCARDED: usize = 16 * MAX_BODY;
 const CONFIGURATION: &str = "config";
 /// Beyond this, a floating point number does not tell which whole number it stands for.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-/// A message of the protocol, out of a JSON body.
-pub struct Message<T>(pub T);
+/// A message of the protocol, out of a JSON body of at most so many bytes.
+pub struct Message<T, const MOST: usize = MAX_BODY>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Message<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Message<T, MOST> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         check_type(&parts.headers)?;
-        let bytes = read(&parts.headers, body).await?;
+        let bytes = read(&parts.headers, body, MOST).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -51,16 +54,16 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
-        let words = format!("the body is larger than {MAX_BODY} bytes: send less");
+        let words = format!("the body is larger than {most} bytes: send less");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, words)
     };
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-    if length > MAX_BODY && headers.contains_key(EXPECT) {
+    if length > most && headers.contains_key(EXPECT) {
         // The client waits for leave to send.
         return Err(too_large());
     }
@@ -76,13 +79,13 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> 
             continue;
         };
         seen = seen.saturating_add(data.len());
-        if seen <= MAX_BODY {
+        if seen <= most {
             bytes.extend_from_slice(data);
         } else if seen > MAX_DISCARDED {
             break;
         }
     }
-    if seen > MAX_BODY {
+    if seen > most {
         Err(too_large())
     } else {
         Ok(bytes)

@@ -18,7 +18,7 @@ pub const MAX_BROKERS: usize = 128;
 /// Codes of errors that are kept.
 pub const MAX_ERROR_CODES: usize = 64;
 /// Partitions of one topic that are kept.
-pub const MAX_PARTITIONS: usize = 1_000;
+pub const MAX_PARTITIONS: usize = 1_024;
 /// Longest name of a topic, in bytes: Kafka's own limit. There is no topic of a longer name.
 pub const MAX_TOPIC_NAME: usize = 249;
 /// Longest name of a broker that is kept, in characters: a host's name and a port.
