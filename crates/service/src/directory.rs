@@ -233,6 +233,9 @@ impl Directory {
 
     fn keep(&self, reports: &mut [ClientReport]) -> Result<Vec<Receipt>, ServiceError> {
         for report in &mut *reports {
+            self.masker.topics(&mut report.producer_topics_partitions);
+            self.masker
+                .topics(&mut report.consumer_group_topics_partitions);
             if let Some(measured) = &mut report.measured {
                 *measured = bounds::bounded(measured, &self.masker);
             }

@@ -2,7 +2,9 @@
 //! before it stores anything, because it must not depend on every client being right.
 
 use serde_json::{Map, Value};
-use superstream_protocol::{ClientConfigUpdate, ClientError, Configuration, RegisterClient};
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, Configuration, RegisterClient, TopicsPartitions,
+};
 
 /// What stands where a secret stood.
 pub const MASK: &str = "********";
@@ -95,6 +97,18 @@ impl Masker {
     /// Masks what a client says went wrong.
     pub fn error(&self, error: &mut ClientError) {
         error.error = self.text(&error.error);
+    }
+
+    /// Masks the names of topics. Where two are the same then, their partitions are together.
+    pub fn topics(&self, topics: &mut TopicsPartitions) {
+        let mut masked = TopicsPartitions::new();
+        for (name, partitions) in std::mem::take(topics) {
+            masked
+                .entry(self.text(&name))
+                .or_default()
+                .extend(partitions);
+        }
+        *topics = masked;
     }
 
     /// Masks a configuration.

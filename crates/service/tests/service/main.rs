@@ -6,6 +6,7 @@
 mod advice;
 mod api;
 mod common;
+mod limits;
 mod lists;
 mod metrics;
 mod process;
