@@ -22,8 +22,6 @@ use crate::view::{ClientDetail, ClientList, History, ListQuery, TotalsView};
 
 /// The most reports in one message.
 pub const MAX_REPORTS: usize = 1_000;
-/// A client that was not heard of in so many report intervals is not counted as alive.
-const SILENT_INTERVALS: u32 = 3;
 
 /// The account that every token of this service belongs to.
 const ACCOUNT: &str = "local";
@@ -153,10 +151,11 @@ impl Directory {
         } else {
             self.masker.registration(&mut message);
             let is_veiled = Traits::of(&message) != traits;
-            self.store.register(&message, is_veiled, |past| {
-                traits.remember(past);
-                self.decide(&rules, &traits)
-            })?
+            self.store
+                .register(&message, is_veiled, self.report_interval, |past| {
+                    traits.remember(past);
+                    self.decide(&rules, &traits)
+                })?
         };
         if self.observe {
             // An answer of before may be from a service that did not.
@@ -187,7 +186,7 @@ impl Directory {
     pub fn report(&self, client: &str, mut message: ClientReport) -> Result<(), ServiceError> {
         same_client(client, &message.client_hash)?;
         message.client_hash = client.to_owned();
-        let receipts = self.keep(&mut [message])?;
+        let receipts = self.keep(&mut [message], None)?;
         found(receipts.iter().all(|receipt| *receipt != Receipt::Unknown))
     }
 
@@ -199,7 +198,7 @@ impl Directory {
                 "the message holds {count} reports: send at most {MAX_REPORTS} at once"
             )));
         }
-        let receipts = self.keep(&mut message.reports)?;
+        let receipts = self.keep(&mut message.reports, Some(self.report_interval))?;
         let rules = self.rules();
         let clients = message.reports.iter().zip(&receipts);
         let clients = clients.filter(|(_, receipt)| **receipt != Receipt::Unknown);
@@ -231,7 +230,11 @@ impl Directory {
         })
     }
 
-    fn keep(&self, reports: &mut [ClientReport]) -> Result<Vec<Receipt>, ServiceError> {
+    fn keep(
+        &self,
+        reports: &mut [ClientReport],
+        told: Option<Duration>,
+    ) -> Result<Vec<Receipt>, ServiceError> {
         for report in &mut *reports {
             self.masker.topics(&mut report.producer_topics_partitions);
             self.masker
@@ -240,7 +243,7 @@ impl Directory {
                 *measured = bounds::bounded(measured, &self.masker);
             }
         }
-        let receipts = self.store.report(reports)?;
+        let receipts = self.store.report(reports, told)?;
         for receipt in &receipts {
             self.tally.report(*receipt);
         }
@@ -290,14 +293,14 @@ impl Directory {
     pub fn list(&self, query: &ListQuery) -> Result<ClientList, ServiceError> {
         Ok(ClientList {
             report_interval_ms: self.report_interval_ms(),
-            ..self.store.list(query, self.silence())?
+            ..self.store.list(query)?
         })
     }
 
     /// All that is known of a client.
     pub fn client(&self, client: &str) -> Result<ClientDetail, ServiceError> {
         self.store
-            .client(client, self.silence())?
+            .client(client)?
             .ok_or(ServiceError::UnknownClient)
     }
 
@@ -324,12 +327,7 @@ impl Directory {
     }
 
     fn sums(&self) -> Result<Totals, ServiceError> {
-        Ok(self.store.totals(self.silence())?)
-    }
-
-    /// Who has been silent for longer is not alive.
-    fn silence(&self) -> Duration {
-        self.report_interval.saturating_mul(SILENT_INTERVALS)
+        Ok(self.store.totals()?)
     }
 
     /// Forgets clients that are long gone. Tells how many.

@@ -1,28 +1,34 @@
 //! Clients come, tell what they run with and what went wrong, and go.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 use superstream_protocol::{ClientConfigUpdate, Mode, RegisterClient, StartClient};
 
 use super::{
-    MAX_ERROR_LENGTH, MAX_ERRORS_PER_CLIENT, Store, StoreError, advice, baselines, find, now_ms,
+    MAX_ERROR_LENGTH, MAX_ERRORS_PER_CLIENT, Store, StoreError, advice, baselines, find, millis,
+    now_ms,
 };
 use crate::rules::{self, Past};
 
 impl Store {
     /// Keeps a registration and the answer that `decide` gives. A registration that is already
     /// known by its id keeps its hash and its answer. The last of the three is whether it is new.
-    /// `is_veiled` says that masking hides something that rules look at.
+    /// `is_veiled` says that masking hides something that rules look at; `told` is the interval that
+    /// the client is told to report in.
     pub fn register(
         &self,
         registration: &RegisterClient,
         is_veiled: bool,
+        told: Duration,
         decide: impl FnOnce(Past) -> StartClient,
     ) -> Result<(String, StartClient, bool), StoreError> {
         let now = now_ms();
         self.change(|t| {
             if let Some((hash, answer)) = known(t, registration)? {
-                let seen = "UPDATE clients SET seen_ms = ?2, gone_ms = NULL WHERE hash = ?1";
-                t.execute(seen, params![hash, now])?;
+                let seen = "UPDATE clients SET seen_ms = ?2, gone_ms = NULL, interval_ms = ?3 \
+                            WHERE hash = ?1";
+                t.execute(seen, params![hash, now, millis(told)])?;
                 return Ok((hash, serde_json::from_str(&answer)?, false));
             }
             let hash = new_hash().map_err(StoreError::Random)?;
@@ -34,8 +40,9 @@ impl Store {
             // Its past is that of the application which it is kept as a run of.
             let client = t.query_row(
                 "INSERT INTO clients (hash, registration_id, kind, client_id, host, tags, \
-                 tags_json, registration, answer, mode, registered_ms, seen_ms, is_veiled) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?9, ?10) RETURNING id",
+                 tags_json, registration, answer, mode, registered_ms, seen_ms, is_veiled, \
+                 interval_ms) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?9, ?10, ?11) RETURNING id",
                 params![
                     hash,
                     registration.registration_id,
@@ -47,6 +54,7 @@ impl Store {
                     serde_json::to_string(registration)?,
                     now,
                     is_veiled,
+                    millis(told),
                 ],
                 |row| row.get(0),
             )?;

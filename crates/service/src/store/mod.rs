@@ -46,6 +46,8 @@ pub const GONE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const SILENT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a client is kept, gone or silent, that others are compared with.
 pub const BASELINE_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A client that was not heard of in so many report intervals is not counted as alive.
+const SILENT_INTERVALS: i64 = 3;
 /// Asking for updates counts as a sign of life at most so often: each costs a write.
 const SEEN_STEP: Duration = Duration::from_secs(60);
 
@@ -146,15 +148,10 @@ fn find(t: &Transaction<'_>, hash: &str) -> Result<Option<ClientId>, StoreError>
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
-/// Whether a client `c` is alive, as an expression: `lately` is the parameter for the time since
-/// which it must have been heard of.
-fn is_alive(lately: &str) -> String {
-    format!("(c.gone_ms IS NULL AND c.seen_ms >= {lately})")
-}
-
-/// The time so long ago.
-fn ago_ms(silence: Duration) -> i64 {
-    now_ms().saturating_sub(millis(silence))
+/// Whether a client `c` is alive, as an expression: `now` is the parameter for the time. How long it
+/// may be silent goes by what it was told itself, which need not be what others are told by now.
+fn is_alive(now: &str) -> String {
+    format!("(c.gone_ms IS NULL AND c.seen_ms + {SILENT_INTERVALS} * c.interval_ms >= {now})")
 }
 
 fn now_ms() -> i64 {

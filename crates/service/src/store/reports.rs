@@ -1,6 +1,7 @@
 //! Reports: each is taken once, whatever the network does to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use superstream_protocol::measured::{Durations, Measured};
@@ -10,7 +11,7 @@ use super::figures::{self, Figures};
 use super::totals::{self, Gain};
 use super::{
     CONSUMED, ClientId, MAX_PARTITIONS_PER_TOPIC, MAX_TOPICS_PER_CLIENT, PRODUCED, Store,
-    StoreError, advice, baselines, history, now_ms,
+    StoreError, advice, baselines, history, millis, now_ms,
 };
 use crate::bounds;
 
@@ -38,13 +39,19 @@ struct Reporter {
 
 impl Store {
     /// Takes reports, all of them or none, and tells what became of each. Figures must be bounded.
-    pub fn report(&self, reports: &[ClientReport]) -> Result<Vec<Receipt>, StoreError> {
+    /// `told` is the interval that the answer tells the clients to report in, where it does.
+    pub fn report(
+        &self,
+        reports: &[ClientReport],
+        told: Option<Duration>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let told = told.map(millis);
         let now = now_ms();
         self.change(|t| {
             let mut gains = BTreeMap::new();
             let mut receipts = Vec::with_capacity(reports.len());
             for report in reports {
-                receipts.push(take(t, report, now, &mut gains)?);
+                receipts.push(take(t, report, told, now, &mut gains)?);
             }
             totals::add(t, &gains)?;
             Ok(receipts)
@@ -55,6 +62,7 @@ impl Store {
 fn take(
     t: &Transaction<'_>,
     report: &ClientReport,
+    told: Option<i64>,
     now: i64,
     gains: &mut BTreeMap<String, Gain>,
 ) -> Result<Receipt, StoreError> {
@@ -62,10 +70,10 @@ fn take(
         return Ok(Receipt::Unknown);
     };
     t.prepare_cached(
-        "UPDATE clients SET seen_ms = ?2, \
+        "UPDATE clients SET seen_ms = ?2, interval_ms = coalesce(?4, interval_ms), \
          gone_ms = CASE WHEN ?3 THEN coalesce(gone_ms, ?2) ELSE gone_ms END WHERE id = ?1",
     )?
-    .execute(params![client.id, now, report.last])?;
+    .execute(params![client.id, now, report.last, told])?;
     if is_repeated(report, client.sequence) {
         return Ok(Receipt::Taken {
             sequence: client.sequence,

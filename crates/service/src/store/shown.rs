@@ -1,7 +1,5 @@
 //! Reading the store for the operator.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use superstream_protocol::measured::Measured;
 use superstream_protocol::{
@@ -9,7 +7,7 @@ use superstream_protocol::{
 };
 
 use super::figures::{self, Figures};
-use super::{CONSUMED, ClientId, PRODUCED, Store, StoreError, ago_ms, baselines, is_alive};
+use super::{CONSUMED, ClientId, PRODUCED, Store, StoreError, baselines, is_alive, now_ms};
 use crate::glob;
 use crate::view::{
     Baseline, ClientDetail, ClientFigures, ClientList, ClientSummary, Latencies, ListQuery, Rates,
@@ -21,10 +19,10 @@ const OWN: usize = 1;
 const BASELINE: usize = OWN + figures::COUNT;
 const LAST_REPORT: usize = BASELINE + figures::COUNT;
 
-/// The columns that [`summary`] reads; `lately` as in [`is_alive`].
-fn summary_columns(lately: &str) -> String {
+/// The columns that [`summary`] reads; `now` as in [`is_alive`].
+fn summary_columns(now: &str) -> String {
     [
-        format!("{} AS alive", is_alive(lately)),
+        format!("{} AS alive", is_alive(now)),
         figures::columns("f."),
         figures::columns("b."),
         figures::columns("h."),
@@ -51,22 +49,35 @@ fn summary_tables() -> String {
     )
 }
 
+/// Finds a page of clients. The few that are alive are found by their index, and their rows read
+/// one by one; otherwise the rows are walked from the newest on.
+pub fn page(alive: Option<bool>) -> String {
+    let living = format!(
+        "c.id IN (SELECT c.id FROM clients c WHERE {})",
+        is_alive("?5")
+    );
+    let wanted = match alive {
+        None => "TRUE".to_owned(),
+        Some(true) => living,
+        Some(false) => format!("NOT {}", is_alive("?5")),
+    };
+    format!(
+        "SELECT {} FROM {} WHERE {wanted} AND (?1 IS NULL OR c.id < ?1) \
+         AND (?2 IS NULL OR c.kind = ?2) AND (?3 IS NULL OR c.client_id GLOB ?3) \
+         AND NOT EXISTS (SELECT 1 FROM json_each(?4) wanted WHERE NOT EXISTS ( \
+              SELECT 1 FROM json_each(c.tags_json) tag WHERE tag.key = wanted.value ->> 0 \
+              AND coalesce(tag.value = wanted.value ->> 1, TRUE))) \
+         ORDER BY c.id DESC LIMIT ?6",
+        summary_columns("?5"),
+        summary_tables(),
+    )
+}
+
 impl Store {
-    /// A page of clients, newest first. Who has been silent for longer than this is not alive.
-    pub fn list(&self, query: &ListQuery, silence: Duration) -> Result<ClientList, StoreError> {
+    /// A page of clients, newest first.
+    pub fn list(&self, query: &ListQuery) -> Result<ClientList, StoreError> {
         let connection = self.lock();
-        let mut select = connection.prepare_cached(&format!(
-            "SELECT {} FROM {} WHERE (?1 IS NULL OR c.id < ?1) \
-             AND (?2 IS NULL OR c.kind = ?2) AND (?3 IS NULL OR c.client_id GLOB ?3) \
-             AND NOT EXISTS (SELECT 1 FROM json_each(?4) wanted WHERE NOT EXISTS ( \
-                  SELECT 1 FROM json_each(c.tags_json) tag WHERE tag.key = wanted.value ->> 0 \
-                  AND coalesce(tag.value = wanted.value ->> 1, TRUE))) \
-             AND (?5 IS NULL OR (c.id IN (SELECT c.id FROM clients c WHERE {})) = ?5) \
-             ORDER BY c.id DESC LIMIT ?7",
-            summary_columns("?6"),
-            summary_tables(),
-            is_alive("?6"),
-        ))?;
+        let mut select = connection.prepare_cached(&page(query.alive))?;
         let limit = query.limit as usize;
         let rows = select.query_map(
             params![
@@ -74,8 +85,7 @@ impl Store {
                 query.kind.map(|kind| kind.as_str()),
                 query.client_id.as_deref().map(glob::for_sqlite),
                 serde_json::to_string(&query.tags)?,
-                query.alive,
-                ago_ms(silence),
+                now_ms(),
                 // One more than asked for shows whether there is a next page.
                 query.limit.saturating_add(1),
             ],
@@ -95,12 +105,8 @@ impl Store {
         })
     }
 
-    /// All that is known of a client; `None` where it is unknown. `silence` as for [`Self::list`].
-    pub fn client(
-        &self,
-        hash: &str,
-        silence: Duration,
-    ) -> Result<Option<ClientDetail>, StoreError> {
+    /// All that is known of a client; `None` where it is unknown.
+    pub fn client(&self, hash: &str) -> Result<Option<ClientDetail>, StoreError> {
         let connection = self.lock();
         let sql = format!(
             "SELECT {}, answer, applied, configured_ms, c.reports AS reports, reported_ms, \
@@ -109,7 +115,7 @@ impl Store {
             summary_tables()
         );
         let found = connection
-            .query_row(&sql, params![hash, ago_ms(silence)], |row| Ok(detail(row)))
+            .query_row(&sql, params![hash, now_ms()], |row| Ok(detail(row)))
             .optional()?;
         let Some((id, mut client)) = found.transpose()? else {
             return Ok(None);

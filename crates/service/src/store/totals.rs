@@ -2,13 +2,12 @@
 //! is forgotten.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use superstream_protocol::measured::Durations;
 
 use super::figures::{self, Figures};
-use super::{Store, StoreError, ago_ms, baselines, is_alive};
+use super::{Store, StoreError, baselines, is_alive, now_ms};
 
 /// The kind of clients that did not say theirs.
 pub const UNKNOWN: &str = "unknown";
@@ -119,9 +118,8 @@ pub fn keep_savings_of_doomed(t: &Transaction<'_>) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// The sums by kind. Who has been silent for longer than this is not alive.
-    pub fn totals(&self, silence: Duration) -> Result<Totals, StoreError> {
-        let lately = ago_ms(silence);
+    /// The sums by kind.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
         let connection = self.lock();
         let mut totals = Totals::new();
         let sql = format!(
@@ -141,7 +139,7 @@ impl Store {
             };
             totals.insert(row.get(0)?, sums);
         }
-        add_present(&connection, lately, &mut totals)?;
+        add_present(&connection, &mut totals)?;
         Ok(totals)
     }
 }
@@ -164,13 +162,9 @@ pub fn present() -> String {
 }
 
 /// Adds what is counted over the clients that are there.
-fn add_present(
-    connection: &Connection,
-    lately: i64,
-    totals: &mut Totals,
-) -> Result<(), StoreError> {
+fn add_present(connection: &Connection, totals: &mut Totals) -> Result<(), StoreError> {
     let mut select = connection.prepare_cached(&present())?;
-    let mut rows = select.query(params![UNKNOWN, lately])?;
+    let mut rows = select.query(params![UNKNOWN, now_ms()])?;
     while let Some(row) = rows.next()? {
         let sums = totals.entry(row.get(0)?).or_default();
         sums.known = row.get(1)?;

@@ -117,3 +117,24 @@ fn the_living_are_told_from_the_gone() {
         false
     );
 }
+
+/// Clients learn a shorter interval with their next report, and live until then.
+#[test]
+fn a_shorter_interval_silences_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("db");
+    let db = ["--db", db.to_str().unwrap()];
+    let mut service = Service::start(&db);
+    let hash = service.register(&producer());
+    service.signal("-TERM");
+    service.child.wait().unwrap();
+    let connection = rusqlite::Connection::open(db[1]).unwrap();
+    let sql = "UPDATE clients SET seen_ms = seen_ms - 60000";
+    connection.execute(sql, []).unwrap();
+    drop(connection);
+
+    let service = Service::start(&[&db[..], &["--report-interval", "1s"]].concat());
+    let alive = service.get("/v1/clients?alive=true").1["clients"].clone();
+    assert_eq!(alive[0]["client_hash"], hash);
+    assert_eq!(service.get("/v1/totals").1["clients"]["alive"], 1);
+}

@@ -12,9 +12,12 @@ SET is_stock = (json_array_length(applied, '$.changes') = 0
                 OR json_extract(applied, '$.mode') = 'observe')
 WHERE applied IS NOT NULL;
 
+-- How often the client was last told to report.
+ALTER TABLE clients ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 600000;
+
 -- Holds all that sums and filters ask of every client: in its row, it comes after large texts.
 DROP INDEX clients_seen;
-CREATE INDEX clients_seen ON clients (seen_ms, gone_ms, kind, is_stock);
+CREATE INDEX clients_seen ON clients (seen_ms, gone_ms, interval_ms, kind, is_stock);
 -- Names the application that a client is a run of: one name on two clusters is two applications, and
 -- who has the default `client.id` is the same on its own host alone. NULL where the client did not
 -- say of which kind it is. The second name of the brokers is an alias of the first.

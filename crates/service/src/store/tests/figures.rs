@@ -68,12 +68,12 @@ pub fn producer(store: &Store, is_stock: bool) -> String {
 }
 
 pub fn figures(store: &Store, hash: &str) -> ClientFigures {
-    let client = store.client(hash, SILENCE).unwrap().unwrap();
+    let client = store.client(hash).unwrap().unwrap();
     client.summary.figures.unwrap()
 }
 
 pub fn totals(store: &Store) -> KindTotals {
-    let totals = store.totals(SILENCE).unwrap();
+    let totals = store.totals().unwrap();
     totals.get("producer").cloned().unwrap_or_default()
 }
 
@@ -110,7 +110,7 @@ fn who_is_silent_is_not_alive() {
             alive: Some(alive),
             ..all()
         };
-        let clients = store.list(&query, SILENCE).unwrap().clients;
+        let clients = store.list(&query).unwrap().clients;
         assert!(clients.iter().all(|client| client.alive == alive));
         clients.len()
     };
@@ -126,8 +126,35 @@ fn who_is_silent_is_not_alive() {
     assert_eq!(totals(&store).alive, 1);
     assert!(store.goodbye(&hash).unwrap());
     assert_eq!((listed(true), listed(false)), (0, 1));
-    let client = store.client(&hash, SILENCE).unwrap().unwrap();
+    let client = store.client(&hash).unwrap().unwrap();
     assert!(!client.summary.alive);
+}
+
+#[test]
+fn who_was_told_a_longer_interval_may_be_silent_for_longer() {
+    let store = store();
+    let hash = producer(&store, true);
+    let is_alive_after = |seconds: u32| {
+        let sql = "UPDATE clients SET seen_ms = ?1";
+        let seen_ms = now_ms() - 1_000 * i64::from(seconds);
+        store.lock().execute(sql, [seen_ms]).unwrap();
+        store.client(&hash).unwrap().unwrap().summary.alive
+    };
+    let tell = |told: Option<u64>| {
+        let report = ClientReport {
+            client_hash: hash.clone(),
+            ..ClientReport::default()
+        };
+        let told = told.map(Duration::from_secs);
+        store.report(&[report], told).unwrap();
+    };
+    assert!(is_alive_after(50) && !is_alive_after(61));
+    tell(Some(10));
+    assert!(is_alive_after(20) && !is_alive_after(50));
+    tell(Some(600));
+    assert!(is_alive_after(1_700) && !is_alive_after(1_801));
+    tell(None);
+    assert!(is_alive_after(1_700), "it was told nothing else");
 }
 
 #[test]
@@ -139,7 +166,7 @@ fn who_counts_anew_loses_nothing_and_counts_nothing_twice() {
     // What is old has not begun anew.
     for (sequence, rounds) in [(1, 1), (2, 4)] {
         let old = numbered(&hash, sequence, measured(rounds, 1_000));
-        let receipts = store.report(&[old]).unwrap();
+        let receipts = store.report(&[old], Some(INTERVAL)).unwrap();
         let expected = Receipt::Taken {
             sequence: 2,
             again: true,
@@ -270,7 +297,7 @@ fn kinds_are_summed_apart_and_together() {
     let nameless = register(&store, &client("x", ""));
     send(&store, &hash, 1, measured(2, 100));
     send(&store, &nameless, 1, measured(3, 100));
-    let view = TotalsView::from(&store.totals(SILENCE).unwrap());
+    let view = TotalsView::from(&store.totals().unwrap());
     assert_eq!(view.all.produced.records, 5_000);
     assert_eq!(view.by_type["producer"].produced.records, 2_000);
     assert_eq!(view.by_type["unknown"].produced.records, 3_000);

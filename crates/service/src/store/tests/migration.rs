@@ -42,13 +42,13 @@ fn a_file_of_version_1_is_mended_in_place() {
         "00112233445566778899aabbccddeeff",
         "ffeeddccbbaa99887766554433221100",
     );
-    let client = store.client(tuned, SILENCE).unwrap().unwrap();
+    let client = store.client(tuned).unwrap().unwrap();
     assert_eq!(client.summary.client_id, "orders");
     assert_eq!(client.changes[0].key, "linger.ms");
     assert_eq!(client.producer_topics_partitions["orders"], [0, 1, 2]);
     assert_eq!((client.reports_total, client.errors.len()), (3, 1));
     assert!(client.summary.figures.is_none() && client.measured.is_none());
-    assert_eq!(store.list(&all(), SILENCE).unwrap().clients.len(), 3);
+    assert_eq!(store.list(&all()).unwrap().clients.len(), 3);
 
     let is_stock = |hash: &str| -> Option<bool> {
         let sql = "SELECT is_stock FROM clients WHERE hash = ?1";
@@ -71,7 +71,7 @@ fn a_file_of_version_1_is_mended_in_place() {
     report(&store, tuned, first);
     drop(store);
     let store = Store::open(&file).unwrap();
-    let client = store.client(tuned, SILENCE).unwrap().unwrap();
+    let client = store.client(tuned).unwrap().unwrap();
     assert!(client.summary.figures.is_some(), "and opened once more");
     assert_eq!(client.reports_total, 4);
 }

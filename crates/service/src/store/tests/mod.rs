@@ -11,8 +11,8 @@ use super::*;
 use crate::rules::Past;
 use crate::view::ListQuery;
 
-/// Who has been silent for longer is not alive.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How often clients are told to report.
+const INTERVAL: Duration = Duration::from_secs(20);
 
 fn store() -> Store {
     Store::in_memory().unwrap()
@@ -30,7 +30,7 @@ fn client(client_id: &str, tags: &str) -> RegisterClient {
 
 fn register(store: &Store, registration: &RegisterClient) -> String {
     store
-        .register(registration, false, |_| StartClient::default())
+        .register(registration, false, INTERVAL, |_| StartClient::default())
         .unwrap()
         .0
 }
@@ -40,7 +40,7 @@ fn report(store: &Store, hash: &str, report: ClientReport) {
         client_hash: hash.into(),
         ..report
     };
-    let receipts = store.report(&[report]).unwrap();
+    let receipts = store.report(&[report], Some(INTERVAL)).unwrap();
     assert!(
         matches!(receipts[..], [Receipt::Taken { again: false, .. }]),
         "{receipts:?}"
@@ -62,23 +62,18 @@ fn a_repeated_registration_is_one_and_revives() {
         ..RegisterClient::default()
     };
     let first = store
-        .register(&registration, false, |_| StartClient::default())
+        .register(&registration, false, INTERVAL, |_| StartClient::default())
         .unwrap();
     assert!(store.goodbye(&first.0).unwrap());
     let second = store
-        .register(&registration, false, |_| unreachable!())
+        .register(&registration, false, INTERVAL, |_| unreachable!())
         .unwrap();
     assert_eq!(
         (first.0.as_str(), true, false),
         (second.0.as_str(), first.2, second.2)
     );
     assert_eq!(
-        store
-            .client(&first.0, SILENCE)
-            .unwrap()
-            .unwrap()
-            .summary
-            .gone_at_ms,
+        store.client(&first.0).unwrap().unwrap().summary.gone_at_ms,
         None
     );
     assert_ne!(register(&store, &RegisterClient::default()), first.0);
@@ -94,7 +89,7 @@ fn topics_are_remembered_for_the_next_run() {
     };
     report(&store, &hash, of_topic("t", &[2, 0, 2]));
     report(&store, &hash, of_topic("t", &[1, -1]));
-    let known = store.client(&hash, SILENCE).unwrap().unwrap();
+    let known = store.client(&hash).unwrap().unwrap();
     assert_eq!(known.producer_topics_partitions["t"], [-1, 0, 1, 2]);
     assert_eq!(known.reports_total, 2);
 
@@ -112,7 +107,9 @@ fn topics_are_remembered_for_the_next_run() {
             assert_eq!(past.topics, expected);
             StartClient::default()
         };
-        store.register(&registration, false, check).unwrap();
+        store
+            .register(&registration, false, INTERVAL, check)
+            .unwrap();
     }
 }
 
@@ -146,7 +143,7 @@ fn everything_is_bounded() {
     };
     report(&store, &hash, many);
 
-    let known = store.client(&hash, SILENCE).unwrap().unwrap();
+    let known = store.client(&hash).unwrap().unwrap();
     assert_eq!(known.errors.len(), MAX_ERRORS_PER_CLIENT);
     assert!(known.errors[0].error.starts_with("5 "));
     assert!(
@@ -181,7 +178,7 @@ fn lists_are_filtered_and_paged() {
         );
     }
     register(&store, &client("[x]", "no json"));
-    let count = |query| store.list(&query, SILENCE).unwrap().clients.len();
+    let count = |query| store.list(&query).unwrap().clients.len();
     let tags = |tags: &[(&str, Option<&str>)]| ListQuery {
         tags: tags
             .iter()
@@ -213,14 +210,11 @@ fn lists_are_filtered_and_paged() {
     let mut after = None;
     loop {
         let page = store
-            .list(
-                &ListQuery {
-                    limit: 4,
-                    after,
-                    ..all()
-                },
-                SILENCE,
-            )
+            .list(&ListQuery {
+                limit: 4,
+                after,
+                ..all()
+            })
             .unwrap();
         seen.extend(page.clients.into_iter().map(|client| client.client_id));
         after = page.next;

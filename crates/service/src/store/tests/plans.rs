@@ -49,6 +49,13 @@ fn sums_are_counted_without_the_rows_of_clients() {
 }
 
 #[test]
+fn the_living_are_found_without_the_rows_of_others() {
+    let sql = shown::page(Some(true));
+    is_found_by(&sql, "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)");
+    is_found_by(&sql, "SCAN c USING COVERING INDEX clients_seen");
+}
+
+#[test]
 fn the_last_telling_run_is_found_by_its_index() {
     is_found_by(advice::LAST_TELLING, "INDEX one_by_one (application=?)");
 }

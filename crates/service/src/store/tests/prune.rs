@@ -16,10 +16,7 @@ fn clients_long_gone_are_forgotten() {
     let later = |kept: Duration| now_ms() + millis(kept) + 1_000;
     assert_eq!(store.prune().unwrap(), 0);
     assert_eq!(store.prune_at(later(GONE_KEPT), 10).unwrap(), 1);
-    assert!(
-        store.client(&gone, SILENCE).unwrap().is_none()
-            && store.client(&silent, SILENCE).unwrap().is_some()
-    );
+    assert!(store.client(&gone).unwrap().is_none() && store.client(&silent).unwrap().is_some());
     let errors: i64 = store
         .lock()
         .query_row("SELECT count(*) FROM errors", [], |row| row.get(0))
@@ -37,7 +34,7 @@ fn beyond_the_most_clients_the_gone_go_first() {
         .collect();
     assert!(store.goodbye(&hashes[3]).unwrap());
     assert_eq!(store.prune_at(now_ms(), 3).unwrap(), 1);
-    assert!(store.client(&hashes[3], SILENCE).unwrap().is_none());
+    assert!(store.client(&hashes[3]).unwrap().is_none());
 }
 
 #[test]
@@ -78,7 +75,7 @@ fn a_baseline_outlives_its_week() {
     let later = |kept: Duration| now_ms() + millis(kept) + 1_000;
     assert_eq!(store.prune_at(later(GONE_KEPT), 10).unwrap(), 1);
     assert!(
-        store.client(&old, SILENCE).unwrap().is_none(),
+        store.client(&old).unwrap().is_none(),
         "a newer one is there"
     );
     let tuned = producer(&store, false);
@@ -123,7 +120,7 @@ fn beyond_the_most_clients_baselines_go_last_of_the_gone() {
     // Heard of longest ago.
     let sql = "UPDATE clients SET seen_ms = seen_ms - 1000 WHERE hash = ?1";
     store.lock().execute(sql, [&before]).unwrap();
-    let is_there = |hash: &str| store.client(hash, SILENCE).unwrap().is_some();
+    let is_there = |hash: &str| store.client(hash).unwrap().is_some();
     assert_eq!(store.prune_at(now_ms(), 2).unwrap(), 2);
     assert!(is_there(&before) && is_there(&live));
     assert_eq!(store.prune_at(now_ms(), 1).unwrap(), 1);
