@@ -248,8 +248,9 @@ A client is live that has not said goodbye and was heard of in the last three re
 --all shows the others as gone or silent.
 MB are 1,000,000 bytes. PAYLOAD is keys and values, WIRE is whole requests, retries included; of
 a consumer, what it consumed and fetched. WIRE RATIO is wire for each byte of payload, SAVED is
-that ratio against the baseline's; others are compared with `unchanged` clients. `-` is not
-measured, or not measured yet.
+that ratio against the baseline's. `unchanged` clients run without changes: others may be compared
+with them, and the service says of each what is missing for that (`no_baseline_because`). `-` is
+not measured, or not measured yet.
 
 A JSON document has these members; more may come: `at_ms` (by the service's clock), `host`,
 `error` (null, or why the service could not be asked; the others are null then), `totals` (as in

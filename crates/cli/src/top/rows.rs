@@ -69,7 +69,7 @@ pub enum Saved {
     Nothing,
     /// It is compared with nothing.
     NoBaseline,
-    /// It runs without changes: others are compared with it.
+    /// It runs without changes: it has nothing to save.
     Unchanged,
     /// As a part of what its baseline needs; below zero where it needs more.
     Part(f64),

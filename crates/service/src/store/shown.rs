@@ -30,7 +30,8 @@ fn summary_columns(now: &str) -> String {
          registered_ms, seen_ms, gone_ms, errors, registration, is_stock, \
          f.at_ms AS figures_at_ms, f.only_topic AS only_topic, \
          f.merged_clients AS merged_clients, \
-         f.is_comparable AS is_comparable, h.number AS last_number, \
+         f.is_comparable AS is_comparable, f.is_baseline AS is_baseline, \
+         f.restarts AS restarts, h.number AS last_number, \
          baseline.hash AS baseline_hash"
             .to_owned(),
     ]
@@ -183,32 +184,55 @@ fn figures_of(row: &Row<'_>) -> Result<Option<ClientFigures>, StoreError> {
 }
 
 /// Why a client is compared with nothing.
-fn no_baseline(row: &Row<'_>, figures: &Figures) -> Result<&'static str, StoreError> {
-    let is_stock: Option<bool> = row.get("is_stock")?;
-    let only_topic: Option<String> = row.get("only_topic")?;
+fn no_baseline(row: &Row<'_>, figures: &Figures) -> Result<String, StoreError> {
+    if figures.accepted_records == 0 {
+        return Ok("the client has produced nothing".to_owned());
+    }
+    let missing = missing(row)?;
+    Ok(match row.get("is_stock")? {
+        None => "the client has not said what was changed in its configuration".to_owned(),
+        Some(true) if row.get("is_baseline")? => {
+            "the client itself runs without changes: others are compared with it".to_owned()
+        }
+        Some(true) => format!(
+            "the client itself runs without changes, and nobody is compared with it: {}",
+            match missing {
+                Some(missing) => missing,
+                None if row.get::<_, i64>("restarts")? > 0 => "it counted from nothing again",
+                None => "of 100 records more than one failed, or nothing was counted on the wire",
+            }
+        ),
+        Some(false) => missing
+            .unwrap_or(
+                "no earlier client of the same application (kind, client.id, tags, brokers, and \
+                 the host where the client.id is the default) and only topic ran without changes \
+                 and delivered at least 1000 records and 100000 bytes, with at most one failed \
+                 record for 100 of these",
+            )
+            .to_owned(),
+    })
+}
+
+/// What keeps a client from being compared with any other.
+fn missing(row: &Row<'_>) -> Result<Option<&'static str>, StoreError> {
     let kind: Option<String> = row.get("kind")?;
-    Ok(match is_stock {
-        _ if figures.accepted_records == 0 => "the client has produced nothing",
-        Some(true) => "the client itself runs without changes: others are compared with it",
-        None => "the client has not said what was changed in its configuration",
-        Some(false) if row.get::<_, i64>("merged_clients")? > 0 => {
-            "figures of other clients were added to its own while the service was away"
-        }
-        Some(false) if kind.is_none() => "the client has not said of which kind it is",
-        Some(false) if only_topic.is_none() => {
+    let only_topic: Option<String> = row.get("only_topic")?;
+    Ok(if row.get::<_, i64>("merged_clients")? > 0 {
+        Some("figures of other clients were added to its own while the service was away")
+    } else if kind.is_none() {
+        Some("the client has not said of which kind it is")
+    } else if only_topic.is_none() {
+        Some(
             "the client produced to several topics, and bytes on the wire cannot be told apart by \
-             topic"
-        }
-        Some(false) if !row.get::<_, bool>("is_comparable")? => {
+             topic",
+        )
+    } else if !row.get::<_, bool>("is_comparable")? {
+        Some(
             "the client itself has not delivered 1000 records and 100000 bytes yet: less says \
-             little"
-        }
-        Some(false) => {
-            "no earlier client of the same application (kind, client.id, tags, brokers, and the \
-             host where the client.id is the default) and only topic ran without changes and \
-             delivered at least 1000 records and 100000 bytes, with at most one failed record for \
-             100 of these"
-        }
+             little",
+        )
+    } else {
+        None
     })
 }
 

@@ -26,7 +26,7 @@ pub struct ClientFigures {
     /// What it saves against that.
     pub saved: Option<Saved>,
     /// Why it is compared with nothing, in words.
-    pub no_baseline_because: Option<&'static str>,
+    pub no_baseline_because: Option<String>,
 }
 
 /// What was produced.

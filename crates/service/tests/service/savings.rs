@@ -49,7 +49,7 @@ fn a_saving_is_measured_against_an_earlier_client() {
     assert_eq!(listed["clients"][0]["figures"], figures);
     assert_eq!(listed["clients"][0]["changed"], true);
     assert_eq!(listed["clients"][1]["changed"], false);
-    has_none(&service, &before, "itself runs without changes");
+    has_none(&service, &before, "others are compared with it");
 
     let totals = service.get("/v1/totals").1;
     let saved = json!({
@@ -251,6 +251,46 @@ fn a_run_that_failed_is_no_baseline() {
     run(&service, &client, TUNED);
     let baseline = &figures(&service, &client)["baseline"];
     assert_eq!(baseline["client_hash"], before, "a few may fail");
+}
+
+#[test]
+fn who_is_nobodys_baseline_is_told_why() {
+    let service = Service::start(&[]);
+    let few = Produced {
+        records: 50,
+        ..STOCK
+    };
+    let with = |change: &dyn Fn(&mut Value)| {
+        let hash = stock(&service, "a");
+        let mut report = STOCK.report(&hash, 1);
+        change(&mut report["measured"]);
+        send(&service, &[report]);
+        hash
+    };
+    let bills = json!({"accepted": {"records": 1, "bytes": 1}});
+    let failed = json!({"records": STOCK.records, "bytes": 1});
+    let restarted = with(&|_| ());
+    has_none(&service, &restarted, "others are compared with it");
+    send(&service, &[few.report(&restarted, 2)]);
+    for (hash, because) in [
+        (with(&|m| *m = few.measured()), "has not delivered 1000"),
+        (
+            with(&|m| m["topics"]["bills"] = bills.clone()),
+            "several topics",
+        ),
+        (
+            with(&|m| m["merged_clients"] = 1.into()),
+            "of other clients",
+        ),
+        (
+            with(&|m| m["topics"]["orders"]["failed"] = failed.clone()),
+            "failed",
+        ),
+        (restarted, "counted from nothing again"),
+    ] {
+        has_none(&service, &hash, "nobody is compared with it");
+        has_none(&service, &hash, because);
+    }
 }
 
 #[test]
