@@ -84,18 +84,40 @@ fn describe(page: &mut Page, client: &Value) {
     } else {
         page.0.push_str(&rows_of(&rows));
     }
-    let next = "/at_next_start/optimized_configuration";
-    if let Some(advice) = client.pointer(next).and_then(Value::as_object) {
-        let values: Vec<String> = advice
-            .iter()
-            .map(|(key, value)| format!("{key}={}", plain(value)))
-            .collect();
-        page.line("next start", &format!("advised: {}", values.join(", ")));
+    if client["at_next_start"].is_object() {
+        page.line("next start", &next_start(client));
     }
     figures::describe(page, client);
     for error in list(client, "/errors") {
         page.line("error", &plain(error));
     }
+}
+
+/// What the service would answer now. The mode is told where it is another than that of the answer
+/// which the client got: all the rest may be the same.
+fn next_start(client: &Value) -> String {
+    let next = &client["at_next_start"];
+    let advice = next["optimized_configuration"].as_object();
+    let values: Vec<String> = advice
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", plain(value)))
+        .collect();
+    let mut words = match (next["start"].as_bool(), member(next, "/error")) {
+        (Some(false), "") => "no advice".to_owned(),
+        (Some(false), error) => format!("no advice: {error}"),
+        _ if values.is_empty() => "advised: nothing".to_owned(),
+        _ => format!("advised: {}", values.join(", ")),
+    };
+    let now = match member(client, "/answered/mode") {
+        "" => member(client, "/superstream/mode"),
+        answered => answered,
+    };
+    let mode = member(next, "/mode");
+    if !mode.is_empty() && !now.is_empty() && mode != now {
+        words.push_str(&format!(" (mode {mode})"));
+    }
+    words
 }
 
 fn changes(client: &Value) -> impl Iterator<Item = [String; 4]> {
@@ -214,6 +236,41 @@ process 7: Superstream 0.1.0 on, mode active
               2 more clients are not shown
 ";
         assert_eq!(of(&document), expected);
+    }
+
+    #[test]
+    fn all_that_may_change_at_the_next_start_is_told() {
+        let linger = json!({"linger.ms": 80});
+        for (next, expected) in [
+            (
+                json!({"start": true, "optimized_configuration": {}}),
+                "advised: nothing",
+            ),
+            (json!({"start": true}), "advised: nothing"),
+            (
+                json!({"start": false, "error": "not these"}),
+                "no advice: not these",
+            ),
+            (json!({"start": false, "mode": "active"}), "no advice"),
+            (
+                json!({"start": true, "optimized_configuration": linger, "mode": "observe"}),
+                "advised: linger.ms=80 (mode observe)",
+            ),
+            (
+                json!({"start": true, "optimized_configuration": linger, "mode": "active"}),
+                "advised: linger.ms=80",
+            ),
+        ] {
+            for now in ["superstream", "answered"] {
+                let mut client = json!({"at_next_start": next});
+                client[now] = json!({"mode": "active"});
+                let page = of(&json!({"clients": [client]}));
+                let line = format!("  next start  {expected}\n");
+                assert!(page.contains(&line), "no {line:?} in\n{page}");
+            }
+        }
+        let same = of(&json!({"clients": [{"at_next_start": null}]}));
+        assert!(!same.contains("next start"), "{same}");
     }
 
     #[test]
