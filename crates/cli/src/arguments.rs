@@ -54,8 +54,9 @@ pub enum Task {
     Doctor(Doctor),
     /// Show what Superstream did in a running process
     ///
-    /// For each Kafka client of the process: what was changed, what was refused and why, and whether
-    /// the service answers. Only the process's own user and root can see it.
+    /// For each Kafka client of the process: what was changed, what was refused and why, what it would
+    /// be advised at its next start, what it produced and consumed, what it saved where that was
+    /// measured, and whether the service answers. Only the process's own user and root can see it.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
     /// Show the live clients of a service: what they do, and what they save

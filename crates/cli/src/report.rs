@@ -13,9 +13,9 @@ use crate::text;
 const LABEL: usize = 12;
 const WIDTH: usize = 88;
 
-/// A document that is indented and ends with a line end.
+/// A document that is indented and ends with a line end. Much of it is what others say.
 pub fn pretty(document: &Value) -> String {
-    format!("{document:#}\n")
+    text::harmless(&format!("{document:#}\n"))
 }
 
 /// The document where nothing could be looked at.

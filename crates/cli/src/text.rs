@@ -17,6 +17,19 @@ pub fn is_harmful(letter: char) -> bool {
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A JSON document that does nothing to a terminal: JSON need not escape all that one obeys. A line
+/// end stands between members alone, and stays.
+pub fn harmless(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for letter in document.chars() {
+        match letter != '\n' && is_harmful(letter) {
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            false => safe.push(letter),
+        }
+    }
+    safe
+}
+
 /// Opens what of standard input, output and error was given to us closed: else the next file or
 /// connection that is opened would get its number, and what we print.
 pub fn open_streams() {
@@ -68,6 +81,21 @@ mod tests {
         assert_eq!(clean("a\x1b[2Jb\nc\u{9b}d"), "a?[2Jb?c?d");
         assert_eq!(clean("a\u{202e}b\u{2028}c"), "a?b?c");
         assert_eq!(clean("größer"), "größer");
+    }
+
+    #[test]
+    fn a_document_does_nothing_to_a_terminal() {
+        let value = serde_json::json!({"client_id": "a\u{1b}[2J\u{9b}2J\u{202e}\u{7f}\nü"});
+        for document in [value.to_string(), format!("{value:#}")] {
+            let text = harmless(&document);
+            assert!(
+                !text.lines().any(|line| line.chars().any(is_harmful)),
+                "{text:?}"
+            );
+            assert_eq!(text.lines().count(), document.lines().count());
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, value);
+        }
     }
 
     #[test]

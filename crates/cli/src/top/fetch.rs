@@ -58,7 +58,7 @@ pub struct Snapshot {
 pub enum Failure {
     /// Asking again gives the same.
     Refused(String),
-    /// It may be back in a moment.
+    /// It may be well in a moment: a predicate of the service.
     Away(String),
 }
 
@@ -97,7 +97,16 @@ impl Service {
 
     /// The clients and the totals, as they are now.
     pub fn look(&mut self) -> Result<Snapshot, Failure> {
-        let token = self.token.read().map_err(Failure::Away)?;
+        let token = match &self.token {
+            // By what name the file was given is not known here.
+            TokenSource::File(path) => Token::of_file(path).map(Some).map_err(|error| {
+                Failure::Away(format!(
+                    "was not asked: the token file {} {error}",
+                    path.display()
+                ))
+            })?,
+            given => given.read().map_err(Failure::Away)?,
+        };
         let token = token.as_ref();
         let mut snapshot = self.clients(token)?;
         (snapshot.totals, _) = self.get("/v1/totals", &[], token)?;
@@ -173,7 +182,7 @@ impl Service {
             }
             other => other,
         };
-        let answer = answer.map_err(|error| Failure::Away(error.to_string()))?;
+        let answer = answer.map_err(|error| unanswered(error.to_string()))?;
         let now_ms = clock(answer.headers());
         let status = answer.status();
         let document = document(answer, token);
@@ -212,9 +221,9 @@ fn refused(status: StatusCode, told: &str) -> Failure {
         300..=399 => Failure::Refused(format!(
             "answers {status}: redirects are not followed, give the address itself with --host"
         )),
-        408 | 425 | 429 => Failure::Away(reason),
+        408 | 425 | 429 => unanswered(reason),
         400..=499 => Failure::Refused(format!("refuses the question: {reason}")),
-        _ => Failure::Away(reason),
+        _ => unanswered(reason),
     }
 }
 
@@ -226,7 +235,7 @@ fn document(answer: Response<Body>, token: Option<&Token>) -> Result<Value, Fail
         .into_with_config()
         .limit(MAX_ANSWER_BYTES)
         .read_to_vec()
-        .map_err(|error| Failure::Away(error.to_string()))?;
+        .map_err(|error| unanswered(error.to_string()))?;
     let mut document =
         serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
     if let Some(token) = token.map(Token::reveal)
@@ -256,8 +265,15 @@ fn hide(secret: &str, document: &mut Value) {
     }
 }
 
+fn unanswered(why: String) -> Failure {
+    Failure::Away(format!("does not answer: {why}"))
+}
+
 fn not_understood(why: &str) -> Failure {
-    Failure::Away(format!("its answer is not understood: {why}"))
+    Failure::Away(format!(
+        "gives an answer that is not understood ({why}): correct --host, or update the service if \
+         it is older than this program"
+    ))
 }
 
 /// The time of an answer; by our own clock where it has none.

@@ -140,8 +140,7 @@ fn give_up(view: &View, failure: &Failure) -> u8 {
 
 fn in_words(failure: &Failure) -> String {
     match failure {
-        Failure::Refused(reason) => reason.clone(),
-        Failure::Away(reason) => format!("does not answer: {reason}"),
+        Failure::Refused(reason) | Failure::Away(reason) => reason.clone(),
     }
 }
 
@@ -211,36 +210,11 @@ fn document(view: &View, looked: Result<&Snapshot, &Failure>) -> String {
             "is_cut": null,
         }),
     };
-    format!("{}\n", harmless(&document.to_string()))
-}
-
-/// JSON need not escape all that a terminal obeys.
-fn harmless(document: &str) -> String {
-    let mut safe = String::with_capacity(document.len());
-    for letter in document.chars() {
-        match text::is_harmful(letter) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            false => safe.push(letter),
-        }
-    }
-    safe
+    format!("{}\n", text::harmless(&document.to_string()))
 }
 
 /// Whether there may be colours: the wish of `NO_COLOR` is for no-color.org's reading of it.
 fn may_be_coloured() -> bool {
     let wish = std::env::var_os("NO_COLOR").filter(|wish| !wish.is_empty());
     wish.is_none() && io::stdout().is_terminal()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_document_does_nothing_to_a_terminal() {
-        let value = json!({"client_id": "a\u{1b}[2J\u{9b}2J\u{202e}\u{7f}ü"});
-        let text = harmless(&value.to_string());
-        assert!(!text.chars().any(text::is_harmful), "{text:?}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-    }
 }

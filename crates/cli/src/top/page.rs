@@ -35,8 +35,9 @@ pub struct Room {
     pub height: usize,
 }
 
-/// The service does not answer.
+/// The service does not answer, or was not asked.
 pub struct Away {
+    /// A predicate of the service.
     pub reason: String,
     pub since: Duration,
 }
@@ -85,7 +86,7 @@ fn first(view: &View, away: Option<&Away>) -> Line {
     let (text, role) = match away {
         Some(away) => (
             format!(
-                "{host} does not answer ({}): figures of {} ago, asking again",
+                "{host} {}; figures of {} ago, asking again",
                 away.reason,
                 ago_in_words(away.since)
             ),
@@ -299,13 +300,13 @@ mod tests {
     #[test]
     fn a_service_that_is_away_is_told_on_top() {
         let away = Away {
-            reason: "connection\x1b[2J refused".to_owned(),
+            reason: "does not answer: connection\x1b[2J refused".to_owned(),
             since: Duration::from_secs(12),
         };
         let lines = lines(&view(), &snapshot(Vec::new()), Some(&away), None);
         assert_eq!(
             lines[0].text,
-            "http://h does not answer (connection?[2J refused): figures of 12 s ago, asking again"
+            "http://h does not answer: connection?[2J refused; figures of 12 s ago, asking again"
         );
         assert_eq!(lines[0].role, Role::Alarm);
         assert_eq!(lines[4].text, "no client is alive");

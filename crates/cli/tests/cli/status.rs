@@ -25,9 +25,13 @@ struct Scene {
 }
 
 fn holding(how: &str) -> Scene {
+    holding_this(how, REST)
+}
+
+fn holding_this(how: &str, rest: &str) -> Scene {
     let stage = Stage::without_libraries();
     compile("status.c", &stage.path("holder"), &[]);
-    let (process, id) = Waiting::start(stage.tool(stage.path("holder")).args([how, REST]));
+    let (process, id) = Waiting::start(stage.tool(stage.path("holder")).args([how, rest]));
     Scene { stage, process, id }
 }
 
@@ -55,6 +59,26 @@ fn changes_and_refusals_are_shown_with_their_reasons() {
     let said = scene.status(&["--json", "--pid", &scene.id]);
     let document: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(document["clients"][0]["changes"][0]["new"], "100");
+}
+
+#[test]
+fn what_clients_are_called_does_nothing_to_a_terminal() {
+    let name = "a\u{9b}2J\u{7f}\u{202e}";
+    let rest = format!(r#""clients":[{{"client":{{"client_id":"{name}"}}}}]}}"#);
+    let scene = holding_this("whole", &rest);
+    for options in [
+        &["--pid", &scene.id][..],
+        &["--json", "--pid", &scene.id],
+        &["--json"],
+    ] {
+        let said = scene.status(options);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let is_harmful = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!said.out.contains(is_harmful), "{said:?}");
+    }
+    let said = scene.status(&["--json", "--pid", &scene.id]);
+    let document: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(document["clients"][0]["client"]["client_id"], name);
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn what_cannot_be_asked_is_told() {
         ),
         (
             Manner::With(200, String::new()),
-            "its answer is not understood",
+            "not understood (it has no report_interval_ms): correct --host, or update the service",
         ),
     ] {
         service.answers(manner);
@@ -317,8 +317,10 @@ impl Drop for Ended {
 fn a_document_comes_each_time_and_tells_when_the_service_is_away() {
     let service = FakeService::new(clients());
     let stage = Stage::without_libraries();
+    let token = stage.write("token", "a-token");
     let options = ["top", "--json", "--interval", "1", "--host", &service.url()];
     let mut command = stage.superstream(&options);
+    command.args(["--token-file", "token"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Ended(child.spawn().unwrap());
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
@@ -351,6 +353,14 @@ fn a_document_comes_each_time_and_tells_when_the_service_is_away() {
 
     service.answers(Manner::Well);
     assert_eq!(until(false)["clients"], json!(expected));
+
+    std::fs::remove_file(&token).unwrap();
+    let document = until(true);
+    let error = document["error"].as_str().unwrap();
+    let expected = format!("was not asked: the token file {} cannot", token.display());
+    assert!(error.starts_with(&expected), "{error}");
+    stage.write("token", "a-token");
+    until(false);
 
     service.answers(Manner::With(401, "another token now".to_owned()));
     assert_eq!(child.0.wait().unwrap().code(), Some(1));
