@@ -97,7 +97,7 @@ fn only_what_can_be_compared_is() {
     send(&service, &[report]);
     has_none(&service, &merged, "figures of other clients");
 
-    let silent = service.register(&crate::common::figures::producer("a"));
+    let silent = service.register(&producer("a"));
     run(&service, &silent, TUNED);
     has_none(&service, &silent, "has not said");
 
