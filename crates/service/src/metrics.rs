@@ -146,7 +146,8 @@ pub fn text(totals: &Totals, tally: &Tally) -> String {
         "superstream_clients_without_baseline",
         gauge,
         None,
-        "Clients that delivered something and have no baseline: what they saved is not known.",
+        "Clients that delivered something, are not known to run without changes and have no baseline: \
+         what they saved is not known.",
     );
     let without = by_type(|t| t.without_baseline);
     text.samples("superstream_clients_without_baseline", "type", without);
