@@ -36,7 +36,8 @@ const char *superstream_version(void);
 
  The document has these members; more may come, so ignore what you do not know:
  `superstream` (`version`, `on`, `mode`), `service` (`host`, `state`: `unknown`, `up` or
- `down`, with `reason`; `last_outage` in words), `client` (`type`, `client_id`, `client_hash`),
+ `down`, with `reason`; in words what goes or went wrong: `outage`, `last_outage`, `refused`; and
+ `clients_given_up`), `client` (`type`, `client_id`, `client_hash`),
  `asked`, `answered`, `note`, `changes` (`key`, `old`, `new`, `reason`), `refusals` (`key`,
  `asked`, `reason`), `errors`, `at_next_start` (advice that the service has by now),
  `measured` (what the client did since its creation, as in its reports: records, bytes,

@@ -5,6 +5,7 @@ use superstream_protocol::{ReportTaken, Reports};
 
 use super::members::Draft;
 use super::state::{Health, Shared, State, pause_after};
+use super::troubles::Matter;
 use super::{Failure, Transport};
 use crate::debug;
 use crate::lock::lock;
@@ -20,20 +21,28 @@ const MAX_ADVICE_BYTES: usize = 16 * 1024;
 
 /// Reports what is due; something for the log.
 pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<String> {
-    let failed_rounds = lock(&shared.state).failed_rounds;
-    let mut trouble = None;
+    let drafts = drafts(shared);
+    let mut state = lock(&shared.state);
+    // Measuring took a while.
+    if state.somebody_waits() {
+        state.members.put_off();
+        return None;
+    }
+    let failed_rounds = state.failed_rounds;
+    drop(state);
+    let (mut trouble, mut is_taken) = (None, false);
     let mut bad_answers = 0;
-    let requests = requests(named(shared, drafts(shared)), failed_rounds);
+    let requests = requests(named(shared, drafts), failed_rounds);
     for (place, request) in requests.into_iter().enumerate() {
         let mut state = lock(&shared.state);
-        // Before the first one nobody waited.
+        // Those that have just been found to need a name may wait for this round.
         if place > 0 && state.somebody_waits() {
             state.members.put_off();
             break;
         }
         drop(state);
         let Err(failure) = send(shared, transport, &request) else {
-            bad_answers = 0;
+            (bad_answers, is_taken) = (0, true);
             continue;
         };
         trouble = Some(failed(&mut lock(&shared.state), &request, &failure));
@@ -48,6 +57,9 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
         }
     }
     let mut state = lock(&shared.state);
+    if is_taken && trouble.is_none() {
+        state.troubles.takes(Matter::Reports);
+    }
     let mut gone = state.members.done();
     gone.extend(state.members.leaving());
     state.say_goodbye(gone);
@@ -71,7 +83,9 @@ fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
         for draft in request {
             state.members.refused(draft);
         }
-        state.troubles.refused(reason);
+        state.troubles.refuses(Matter::Reports, reason);
+        state.failed_rounds = 0;
+        state.reached(None);
         state.has_news = true;
         return format!("reports are not taken: {reason}");
     }
@@ -128,14 +142,21 @@ fn requests(mut drafts: Vec<Draft>, failed_rounds: u32) -> Vec<Vec<Draft>> {
 }
 
 /// Which one. Of a report that was sent nobody knows whether it came, and its client is kept apart, so
-/// one of those is sent again; but every other time another one, for it may be the report that the
-/// service cannot take.
+/// one of those is sent again, each in its turn; but every other time a new one, where there is any,
+/// for all of them may be reports that the service cannot take.
 fn probe(drafts: &[Draft], failed_rounds: u32) -> usize {
     let wants_open = failed_rounds % 2 == 1;
-    let mut drafts = drafts.iter();
-    drafts
-        .position(|draft| draft.was_open == wants_open)
-        .unwrap_or(0)
+    let all = || drafts.iter().enumerate();
+    let wanted = all().filter(|(_, draft)| draft.was_open == wants_open);
+    let wanted: Vec<usize> = match wanted.clone().count() {
+        0 => all().map(|(place, _)| place).collect(),
+        _ => wanted.map(|(place, _)| place).collect(),
+    };
+    let turn = failed_rounds as usize / 2;
+    let place = turn.checked_rem(wanted.len());
+    place
+        .and_then(|place| wanted.get(place))
+        .map_or(0, |place| *place)
 }
 
 fn size_of(message: &impl Serialize) -> usize {
@@ -170,7 +191,6 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
         state.health = Health::Up;
     }
     state.failed_rounds = 0;
-    state.troubles.taken();
     state.reached(None);
     if let Some(interval) = answer.report_interval_ms {
         state.members.report_every(interval);

@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) late: BTreeMap<Profile, (StartClient, Instant)>,
     pub(super) thread_runs: bool,
     pub(super) members: Members,
-    /// Rounds of reports in a row that did not get through.
+    /// Requests with reports in a row that did not get through.
     pub(super) failed_rounds: u32,
     pub(super) troubles: Troubles,
     pub(super) published: Option<Instant>,
@@ -166,7 +166,8 @@ impl State {
         self.waiting.iter().any(Waiting::is_first)
     }
 
-    /// Tells that these clients are gone, as many at a time as leave room for other messages.
+    /// Tells that these clients are gone, as many at a time as leave room for other messages. Of very
+    /// many the service hears no more, and finds out.
     pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
         self.goodbyes.extend(gone);
         while self.waiting.len() < MAX_WAITING / 2
@@ -224,12 +225,15 @@ impl State {
     pub(super) fn advises(&mut self, client: &Client, advice: Option<&StartClient>) -> bool {
         let outcome = client.outcome();
         let next = advice.filter(|advice| outcome.advice.as_ref() != Some(advice));
+        // As fresh as the service's last word on it.
+        if let Some(next) = next {
+            self.keep(client, next.clone());
+        }
         if outcome.next_advice.as_ref() == next {
             return false;
         }
-        match next {
-            Some(next) => self.keep(client, next.clone()),
-            None => drop(self.late.remove(&profile(client))),
+        if next.is_none() {
+            self.late.remove(&profile(client));
         }
         client.update(|outcome| outcome.next_advice = next.cloned());
         self.has_news = true;

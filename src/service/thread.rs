@@ -9,6 +9,7 @@ use super::round;
 use super::state::{
     Health, Message, Shared, State, Waiting, Work, next_work, pause_after, profile,
 };
+use super::troubles::Matter;
 use super::{Failure, Transport};
 use crate::boundary;
 use crate::debug;
@@ -79,6 +80,7 @@ fn settle(
         Ok(spoke) => {
             if spoke == Spoke::Yes {
                 state.health = Health::Up;
+                state.troubles.takes(Matter::Messages);
                 state.reached(waiting.message.client());
             }
             return Ok(None);
@@ -99,7 +101,7 @@ fn settle(
         waiting.tries += 1;
     }
     if is_refused {
-        state.troubles.refused(&reason);
+        state.troubles.refuses(Matter::Messages, &reason);
         state.reached(waiting.message.client());
     } else {
         state.troubles.failed(&reason);
@@ -174,11 +176,11 @@ fn register(
     if client.registration.dry_run {
         return Ok(());
     }
-    state.keep_late(client, advice.clone());
     // One that runs already registers again, and says once more what it runs with.
     if client.outcome().created {
         state.push(Message::Configure(Arc::clone(client)));
         state.advises(client, Some(&advice));
     }
+    state.keep_late(client, advice);
     Ok(())
 }

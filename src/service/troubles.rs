@@ -22,8 +22,18 @@ pub(super) struct Troubles {
     given_up: u64,
     /// The last outage, in words.
     last: Option<String>,
-    /// What the service said when it last refused something, since it last took a report.
-    refused: Option<String>,
+    /// What the service said when it refused reports, or anything else, and has not taken the like
+    /// since.
+    refused: [Option<String>; 2],
+}
+
+/// What the service may take or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matter {
+    /// Reports of what clients did.
+    Reports,
+    /// Registrations, and all that is told of one client.
+    Messages,
 }
 
 /// What goes or went wrong, in words.
@@ -76,13 +86,13 @@ impl Troubles {
     }
 
     /// The service refuses something.
-    pub(super) fn refused(&mut self, reason: &str) {
-        self.refused = Some(reason.to_owned());
+    pub(super) fn refuses(&mut self, matter: Matter, reason: &str) {
+        self.refused[matter as usize] = Some(reason.to_owned());
     }
 
-    /// The service has taken reports.
-    pub(super) fn taken(&mut self) {
-        self.refused = None;
+    /// The service takes what it may have refused before.
+    pub(super) fn takes(&mut self, matter: Matter) {
+        self.refused[matter as usize] = None;
     }
 
     /// What there is to see.
@@ -91,7 +101,7 @@ impl Troubles {
         Shown {
             outage: outage.map(|outage| outage.to_string()),
             last_outage: self.last.clone(),
-            refused: self.refused.clone(),
+            refused: self.refused.iter().flatten().next().cloned(),
             given_up: self.given_up,
         }
     }

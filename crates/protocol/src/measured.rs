@@ -88,8 +88,8 @@ pub struct TopicFigures {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrokerFigures {
-    /// The broker's id; -1 for all connections to brokers that have none yet, to coordinators, and to
-    /// brokers beyond a limit.
+    /// The broker's id; -1 for all connections to brokers that have none yet, with recent engines to
+    /// coordinators, and to brokers beyond a limit.
     pub id: i32,
     /// `host:port/id`, as the engine names it; empty for those.
     pub name: String,

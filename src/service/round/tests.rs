@@ -199,3 +199,51 @@ fn what_the_service_could_not_take_goes_last_and_alone() {
     // The first of them shows whether the service is well.
     assert_eq!(sizes, [1, 4, 1]);
 }
+
+/// The service is well, but for one report that it cannot take.
+#[test]
+fn one_report_that_always_fails_holds_up_no_other() {
+    let shared = shared();
+    closed(&shared, 3);
+    let mut transport = Scripted::new(|reports: &Reports| {
+        match reports
+            .reports
+            .iter()
+            .any(|one| one.client_hash == "client-0")
+        {
+            true => Err(Failure::Failed("an error".to_owned())),
+            false => Ok(taken(reports)),
+        }
+    });
+    for _ in 0..6 {
+        report(&shared, &mut transport);
+    }
+    let left: Vec<_> = drafts(&shared)
+        .iter()
+        .map(|draft| draft.client.hash())
+        .collect();
+    assert_eq!(left, [Some("client-0".to_owned())]);
+}
+
+/// It answers, so this is no outage.
+#[test]
+fn a_service_that_refuses_is_reached() {
+    let shared = shared();
+    closed(&shared, 1);
+    let away = |_: &Reports| Err(Failure::Unavailable("connection refused".to_owned()));
+    report(&shared, &mut Scripted::new(away));
+    assert!(lock(&shared.state).troubles.shown().outage.is_some());
+    let refuse = |_: &Reports| Err(Failure::Refused("another token".to_owned()));
+    report(&shared, &mut Scripted::new(refuse));
+    let shown = lock(&shared.state).troubles.shown();
+    assert_eq!(
+        (shown.outage, shown.refused.as_deref()),
+        (None, Some("another token"))
+    );
+    closed(&shared, 1);
+    report(
+        &shared,
+        &mut Scripted::new(|reports: &Reports| Ok(taken(reports))),
+    );
+    assert_eq!(lock(&shared.state).troubles.shown().refused, None);
+}

@@ -25,9 +25,18 @@ pub fn of(document: &Value) -> String {
         );
     }
     page.line("service", &service(document));
-    let outage = member(document, "/service/last_outage");
-    if !outage.is_empty() {
-        page.line("", outage);
+    for trouble in ["outage", "refused", "last_outage"] {
+        let words = member(document, &format!("/service/{trouble}"));
+        if !words.is_empty() {
+            page.line("", words);
+        }
+    }
+    if let Some(clients) = document.pointer("/service/clients_given_up") {
+        let words = format!(
+            "the last figures of {} clients were given up",
+            plain(clients)
+        );
+        page.line("", &words);
     }
     if let Some(errors) = document.pointer("/superstream/caught/errors") {
         let last = member(document, "/superstream/caught/last");
@@ -196,6 +205,7 @@ mod tests {
             "superstream": {"version": "0.1.0", "on": true, "mode": "active"},
             "engines": [{"version": "2.0.2", "file": "/lib/librdkafka.so.1"}],
             "service": {"host": "http://h", "state": "down", "reason": "timed out",
+                        "refused": "the service refuses: 403", "clients_given_up": 3,
                         "last_outage": "the service was not reached for 3 s"},
             "clients": [{
                 "client": {"type": "producer", "client_id": "orders\u{1b}[2J"},
@@ -222,7 +232,9 @@ mod tests {
 process 7: Superstream 0.1.0 on, mode active
   librdkafka  2.0.2, /lib/librdkafka.so.1
   service     http://h: does not answer (timed out)
+              the service refuses: 403
               the service was not reached for 3 s
+              the last figures of 3 clients were given up
   client      producer \"orders\\u{1b}[2J\"
     changed  linger.ms         5 -> 100      fewer requests
     changed  compression.type  none -> zstd  r
