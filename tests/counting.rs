@@ -54,7 +54,8 @@ fn every_way_to_produce_is_counted_right() {
 #[test]
 fn transactions_are_counted_right() {
     let cluster = Cluster::start(&["orders:6"]);
-    let properties = ["transactional.id=orders", "linger.ms=100"];
+    // What is aborted at once is still in the queue; commits and flushes do not linger.
+    let properties = ["transactional.id=orders", "linger.ms=10000"];
     let arguments = ["transact", &cluster.brokers, "orders", "6000"];
     let (said, reported) = run(&[&arguments[..], &properties].concat());
     let topic = &reported["topics"]["orders"];
@@ -100,15 +101,11 @@ fn what_was_given_up_is_told_from_what_was_never_acknowledged() {
 #[test]
 fn requests_that_time_out_are_counted_once() {
     let (said, reported) = run(&["timeouts"]);
-    let brokers = said["statistics"]["brokers"].as_object().unwrap();
-    let timeouts = brokers
-        .values()
-        .map(|broker| broker["req_timeouts"].as_u64().unwrap());
-    let timeouts: u64 = timeouts.sum();
+    let timeouts = said["timeouts"].as_u64().unwrap();
     assert!(timeouts >= 3, "{said:#}");
     // RD_KAFKA_RESP_ERR__TIMED_OUT
-    assert_eq!(
-        reported["transport_errors"]["-185"], timeouts,
-        "{reported:#}"
-    );
+    let counted = |measured: &Value| measured["transport_errors"]["-185"].as_u64().unwrap();
+    let [before, after] = ["before", "status"].map(|status| counted(&said[status]["measured"]));
+    assert!((before..=after).contains(&timeouts), "{said:#}");
+    assert!(counted(&reported) >= after, "{reported:#}");
 }
