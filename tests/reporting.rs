@@ -11,6 +11,7 @@ use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
 };
+use superstream_tests::ledger::Ledger;
 
 /// A service that answers reports by a script, and everything else as usual. It wants a report each
 /// second.
@@ -97,19 +98,27 @@ fn reports_come_as_often_as_the_service_asks() {
 
 #[test]
 fn a_report_that_is_lost_loses_nothing() {
-    let service = service(|round, reports, stream| match round {
-        // The first two are cut off, and each is tried once more at once.
-        0..4 => Ok(Then::Close),
-        _ => take(reports, stream),
-    });
+    let (ledger, are_lost) = (Ledger::default(), Arc::<AtomicBool>::default());
+    let (taking, lost) = (ledger.clone(), Arc::clone(&are_lost));
+    let service = service(
+        move |_, reports, stream| match lost.load(Ordering::SeqCst) {
+            true => Ok(Then::Close),
+            false => reply(stream, "200 OK", &taking.take(reports).to_string()),
+        },
+    );
     let mut driver = start(&service);
     producer(&mut driver, 5);
-    rounds(&service, 2);
+    service.wait_until("it has begun", || ledger.delivered("client-0") == 5);
+    are_lost.store(true, Ordering::SeqCst);
     produce(&mut driver, 0, 7);
-    rounds(&service, 5);
     driver.expect("destroy 0", "destroyed");
+    // Each that is cut off is tried once more at once: so many are two.
+    let before = rounds(&service, 0).len();
+    rounds(&service, before + 4);
+    assert_eq!(ledger.delivered("client-0"), 5);
+    are_lost.store(false, Ordering::SeqCst);
     service.wait_for_goodbye("client-0");
-    assert_eq!(delivered(&service.measured("client-0").unwrap()), 12);
+    assert_eq!(ledger.delivered("client-0"), 12);
     driver.end_quietly();
 }
 
