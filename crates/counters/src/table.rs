@@ -131,12 +131,25 @@ fn first_slot(key: usize) -> usize {
 /// Every interleaving of two threads: `RUSTFLAGS='--cfg loom' cargo test -p superstream-counters`.
 #[cfg(all(test, loom))]
 mod tests {
+    use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
 
     use super::*;
 
-    struct Item(usize, u64);
+    /// Of plain memory behind a pointer loom knows nothing: it watches who reads its own cell.
+    struct Item(usize, UnsafeCell<u64>);
+
+    impl Item {
+        fn new(key: usize, payload: u64) -> Self {
+            Self(key, UnsafeCell::new(payload))
+        }
+
+        fn payload(&self) -> u64 {
+            // SAFETY: nobody writes to it once it is made.
+            self.1.with(|payload| unsafe { *payload })
+        }
+    }
 
     impl Keyed for Item {
         fn key(&self) -> usize {
@@ -150,13 +163,15 @@ mod tests {
             let table = Arc::new(Table::<Item, 2>::new());
             let other = Arc::clone(&table);
             let there = thread::spawn(move || {
-                let found = other.find_or_insert(64, || Item(64, 1));
-                found.map(|item| item.1)
+                let found = other.find_or_insert(64, || Item::new(64, 1));
+                found.map(Item::payload)
             });
-            let here = table.find_or_insert(64, || Item(64, 2)).map(|item| item.1);
+            let here = table
+                .find_or_insert(64, || Item::new(64, 2))
+                .map(Item::payload);
             let there = there.join().unwrap();
             assert!(here.is_some() && here == there);
-            assert_eq!(table.first(64).map(|item| item.1), here);
+            assert_eq!(table.first(64).map(Item::payload), here);
             assert_eq!(table.iter().count(), 1);
         });
     }
@@ -167,10 +182,10 @@ mod tests {
             let table = Arc::new(Table::<Item, 2>::new());
             let other = Arc::clone(&table);
             let writer = thread::spawn(move || {
-                other.find_or_insert(64, || Item(64, 7));
+                other.find_or_insert(64, || Item::new(64, 7));
             });
             if let Some(found) = table.first(64) {
-                assert_eq!((found.0, found.1), (64, 7));
+                assert_eq!((found.0, found.payload()), (64, 7));
             }
             writer.join().unwrap();
         });
@@ -181,10 +196,13 @@ mod tests {
         loom::model(|| {
             let table = Arc::new(Table::<Item, 4>::new());
             let other = Arc::clone(&table);
-            let there =
-                thread::spawn(move || other.find_or_insert(64, || Item(64, 1)).map(|item| item.0));
+            let there = thread::spawn(move || {
+                other
+                    .find_or_insert(64, || Item::new(64, 1))
+                    .map(|item| item.0)
+            });
             let here = table
-                .find_or_insert(64 + 256, || Item(64 + 256, 2))
+                .find_or_insert(64 + 256, || Item::new(64 + 256, 2))
                 .map(|item| item.0);
             assert_eq!(here, Some(64 + 256));
             assert_eq!(there.join().unwrap(), Some(64));
