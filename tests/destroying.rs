@@ -144,10 +144,12 @@ fn one_after_the_other(under: Under, clients: u64) {
 
 fn a_busy_consumer(under: Under) {
     let cluster = Cluster::start(&["orders:6"]);
-    run(Under::Nothing, "loaded", &cluster, RECORDS, 1);
-    let (knows, reported) = run(under, "consume", &cluster, 1000, 1);
+    let (there, _) = run(Under::Nothing, "loaded", &cluster, RECORDS, 1);
+    // What the producer was told of is there; some of it stays unread.
+    let wanted = number(&there["seen_delivered"]["records"]).div_ceil(2);
+    let (knows, reported) = run(under, "consume", &cluster, wanted, 1);
     assert_eq!(reported[0]["topics"][TOPIC]["consumed"], knows["consumed"]);
-    assert_eq!(knows["consumed"]["records"], 1000);
+    assert_eq!(knows["consumed"]["records"], wanted);
 }
 
 #[test]
