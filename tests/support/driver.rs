@@ -226,6 +226,8 @@ impl Driver {
         // Without its end its stderr does not end either. It is this test's own child.
         let _ = self.child.kill();
         let status = self.child.wait();
+        // Nor while a child of its own waits for more to do.
+        self.stdin.take();
         let stderr = self.stderr.take().map(JoinHandle::join);
         panic!("{what} ({status:?})\n{transcript}\nstderr: {stderr:?}");
     }
