@@ -1,12 +1,15 @@
 //! What an application says that it did, and what was reported of it, side by side.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsStr;
-use std::net::TcpListener;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 
@@ -18,6 +21,78 @@ use crate::preloading::compile_c;
 fn stay() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| compile_c("stay.c", &[OsStr::new("-shared")]))
+}
+
+/// An application that is kept at its exit, and does not outlive the test.
+struct Kept {
+    child: RefCell<Child>,
+    said: Option<JoinHandle<Vec<u8>>>,
+    exit: Option<TcpListener>,
+    held: RefCell<Vec<TcpStream>>,
+}
+
+impl Kept {
+    fn start(command: &mut Command) -> Self {
+        let exit = TcpListener::bind("127.0.0.1:0").unwrap();
+        exit.set_nonblocking(true).unwrap();
+        let preloaded = command.get_envs().find(|(name, _)| *name == "LD_PRELOAD");
+        let preloaded = preloaded.and_then(|(_, libraries)| libraries);
+        let libraries = preloaded.into_iter().chain([stay().as_os_str()]);
+        let libraries = env::join_paths(libraries).unwrap();
+        command
+            .env("LD_PRELOAD", libraries)
+            .env("STAY", exit.local_addr().unwrap().port().to_string())
+            .stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make setup`): {error}"));
+        let mut stdout = child.stdout.take().unwrap();
+        let said = thread::spawn(move || {
+            let mut said = Vec::new();
+            stdout.read_to_end(&mut said).unwrap();
+            said
+        });
+        Self {
+            child: RefCell::new(child),
+            said: Some(said),
+            exit: Some(exit),
+            held: RefCell::default(),
+        }
+    }
+
+    /// Whether it has ended, or is about to end with a failure: no more will come of it.
+    fn has_failed(&self) -> bool {
+        let mut child = self.child.borrow_mut();
+        let exit = self.exit.iter();
+        for (mut held, _) in exit.flat_map(|exit| exit.accept().ok()) {
+            let mut told = [0; 8];
+            let is_told = held.read_exact(&mut told).is_ok();
+            self.held.borrow_mut().push(held);
+            let id = [told[0], told[1], told[2], told[3]];
+            if is_told && u32::from_ne_bytes(id) == child.id() && told[4..] != [0; 4] {
+                return true;
+            }
+        }
+        child.try_wait().unwrap().is_some()
+    }
+
+    fn end(mut self) -> Output {
+        self.exit.take();
+        self.held.take();
+        Output {
+            status: self.child.borrow_mut().wait().unwrap(),
+            stdout: self.said.take().unwrap().join().unwrap(),
+            stderr: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut child = self.child.borrow_mut();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
 }
 
 /// Runs an application that has one client, and lets it exit once the client's goodbye has come.
@@ -32,29 +107,24 @@ pub fn run_to_goodbye(command: &mut Command) -> (String, Value) {
 #[track_caller]
 pub fn run_to_goodbyes(command: &mut Command, clients: usize) -> (String, Vec<Value>) {
     let service = FaultService::advising(json!({}));
-    let exit = TcpListener::bind("127.0.0.1:0").unwrap();
-    let preloaded = command.get_envs().find(|(name, _)| *name == "LD_PRELOAD");
-    let preloaded = preloaded.and_then(|(_, libraries)| libraries);
-    let libraries = preloaded.into_iter().chain([stay().as_os_str()]);
-    let libraries = env::join_paths(libraries).unwrap();
     command
-        .env("LD_PRELOAD", libraries)
-        .env("STAY", exit.local_addr().unwrap().port().to_string())
         .env("SUPERSTREAM_HOST", service.url())
-        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")
-        .stdout(Stdio::piped());
-    let child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make setup`): {error}"));
-    let ended = thread::spawn(move || child.wait_with_output());
+        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
+    let application = Kept::start(command);
     let names = (0..clients).map(|number| format!("client-{number}"));
     let names: Vec<String> = names.collect();
+    let all_came = || {
+        let requests = service.requests();
+        let ends = requests.iter().filter(|request| request.method == "DELETE");
+        let ended: HashSet<_> = ends.map(|request| &request.path).collect();
+        ended.len() >= clients
+    };
+    service.wait_until("all goodbyes", || all_came() || application.has_failed());
+    let output = application.end();
+    assert_success(command, &output);
     for name in &names {
         service.wait_for_goodbye(name);
     }
-    drop(exit);
-    let output = ended.join().unwrap().unwrap();
-    assert_success(command, &output);
     let reported = names.iter().map(|name| service.measured(name));
     let reported = reported.map(|report| report.expect("no report came"));
     (
