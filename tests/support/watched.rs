@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::broker_log::{Batch, batches};
 use crate::capture::{self, Capture, FETCH, PRODUCE, Requests};
+use crate::driver::PATIENCE;
 use crate::kafka::{self, Kafka};
 use crate::measuring::requests;
 use crate::python::{TODAY, python};
@@ -127,20 +129,34 @@ impl<'a> Run<'a> {
         captured
     }
 
+    /// What is in the log, and what is read back. A broker answers to the end of a transaction before
+    /// it has written that down in all partitions: both are read until they agree.
+    fn kept(&self, has_ends: bool) -> (Vec<Batch>, Value) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = batches(&scene().kafka.data, self.topic);
+            let account = scene().account(self.topic);
+            let records: u64 = log.iter().map(|batch| batch.records).sum();
+            let agree = account["all"]["offsets"] == records;
+            if agree || !has_ends || Instant::now() >= deadline {
+                return (log, account);
+            }
+        }
+    }
+
     /// Everything that was delivered is in the log, and nothing else; and the log has what went
     /// over the wire, without what is around it.
     #[track_caller]
     pub fn assert_in_the_log(&self, codec: &str, transactional_id: &str) -> Value {
         let (topic, id) = (self.topic, self.client_id);
         let captured = self.assert_on_the_wire();
-        let log = batches(&scene().kafka.data, topic);
+        let (log, account) = self.kept(!transactional_id.is_empty());
         let of = |is_control: bool| {
             log.iter()
                 .filter(move |batch| batch.is_control == is_control)
         };
         let sum =
             |is_control, of_batch: fn(&Batch) -> u64| of(is_control).map(of_batch).sum::<u64>();
-        let account = scene().account(topic);
         let delivered = &self.figures()["delivered"];
 
         let kept = sum(false, |batch| batch.records);
