@@ -1,9 +1,11 @@
 //! `superstream status`: what a process holds for us to read, and what it says where there is
 //! nothing, or nothing to be trusted.
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::thread;
 
 use serde_json::Value;
 
@@ -107,7 +109,19 @@ fn all_processes_are_found() {
 fn a_status_that_is_being_written_is_waited_for() {
     let mut scene = holding("late");
     let mut command = scene.stage.superstream(&["status", "--pid", &scene.id]);
-    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    // It looks at what is half-written.
+    let descriptors = format!("/proc/{}/fd", child.id());
+    let is_open = || {
+        let all = fs::read_dir(&descriptors).into_iter().flatten().flatten();
+        let mut links = all.filter_map(|one| fs::read_link(one.path()).ok());
+        links.any(|link| link.to_string_lossy().contains("superstream-status"))
+    };
+    while !is_open() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it has not waited: {ended:?}");
+        thread::yield_now();
+    }
     writeln!(scene.process.stdin.as_mut().unwrap(), "go on").unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
