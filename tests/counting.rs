@@ -102,7 +102,7 @@ fn what_was_given_up_is_told_from_what_was_never_acknowledged() {
 fn requests_that_time_out_are_counted_once() {
     let (said, reported) = run(&["timeouts"]);
     let timeouts = said["timeouts"].as_u64().unwrap();
-    assert!(timeouts >= 3, "{said:#}");
+    assert!(timeouts >= 1, "{said:#}");
     // RD_KAFKA_RESP_ERR__TIMED_OUT
     let counted = |measured: &Value| measured["transport_errors"]["-185"].as_u64().unwrap();
     let [before, after] = ["before", "status"].map(|status| counted(&said[status]["measured"]));

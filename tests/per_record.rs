@@ -59,6 +59,9 @@ fn records_make_no_system_calls() {
         );
         fs::remove_file(trace).unwrap();
     }
+    let registered = service.requests();
+    let registered = registered.iter().filter(|request| request.registers());
+    assert_eq!(registered.count(), TOPICS.len());
 }
 
 /// The system calls of the thread that set the marks.

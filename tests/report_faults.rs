@@ -64,7 +64,11 @@ impl Scene {
     }
 
     fn application(&self) -> Driver {
-        let timeout = TIMEOUT.as_millis().to_string();
+        self.application_that_waits(TIMEOUT)
+    }
+
+    fn application_that_waits(&self, timeout: Duration) -> Driver {
+        let timeout = timeout.as_millis().to_string();
         let environment = [
             ("SUPERSTREAM_HOST", &*self.service.url()),
             ("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout),
@@ -287,7 +291,8 @@ fn a_service_that_adds_odd_things_to_its_answer() {
             }
             reply(stream, "200 OK", &answer.to_string())
         });
-        let mut driver = scene.application();
+        // Nobody waits so long here: each answer comes, or the connection is closed.
+        let mut driver = scene.application_that_waits(Duration::from_secs(60));
         producer(&mut driver);
         produce(&mut driver, 0, 3);
         // By the second one the answer to the first was read. An odd interval may be a long one.

@@ -46,8 +46,12 @@ fn target() -> PathBuf {
     test.ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Where cargo put what it built in release mode: `target/release`.
+/// Where cargo puts what it builds in release mode, fresh: `target/release`. A test does not link with
+/// the products, and alone would leave the old ones. All of them are built, as everywhere: with the
+/// features of some of them cargo would make the library anew each time.
 pub fn built() -> PathBuf {
+    static FRESH: OnceLock<()> = OnceLock::new();
+    FRESH.get_or_init(|| cargo(&["build", "--quiet"]));
     target().join("release")
 }
 
@@ -133,12 +137,8 @@ impl Library {
         folder
     }
 
-    /// The file that cargo makes, fresh: a test does not link with the library, and alone would
-    /// leave the old one. All products, as everywhere: with the features of some of them cargo
-    /// would make the library anew each time.
+    /// The file that cargo makes.
     pub fn file(self) -> PathBuf {
-        static FRESH: OnceLock<()> = OnceLock::new();
-        FRESH.get_or_init(|| cargo(&["build", "--quiet"]));
         built().join(match self {
             Self::DropIn => "libsuperstream.so",
             Self::Stock => "libsuperstream_stock_engine.so",
