@@ -197,7 +197,8 @@ int main(int argc, char **argv) {
                         without = create(&second, records, 0);
                 }
                 /* What the library tells the service afterwards is not part of a creation, and
-                 * must not be in the way of the next one. */
+                 * must not be in the way of the next one. Nothing shows when it is told: this is
+                 * an application that takes its time. */
                 usleep(pause_us);
                 bare = port ? exchange(port) : 0;
                 printf("%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n",
