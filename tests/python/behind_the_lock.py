@@ -16,7 +16,10 @@ class Service(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"client_hash": "a", "start": True}).encode()
+        advice = {"linger.ms": 50}
+        body = json.dumps({
+            "client_hash": "a", "start": True, "optimized_configuration": advice,
+        }).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -52,7 +55,7 @@ def create(library):
     before = time.monotonic()
     client = library.rd_kafka_new(0, library.rd_kafka_conf_new(), None, 0)
     assert client
-    return client, (time.monotonic() - before) * 1000
+    return client, time.monotonic() - before
 
 
 def status(client):
@@ -62,14 +65,32 @@ def status(client):
     return json.loads(ask(client))
 
 
-_, first = create(locked)
-_, second = create(locked)
+def linger(client):
+    """What the engine runs with."""
+    free.rd_kafka_conf.restype = ctypes.c_void_p
+    free.rd_kafka_conf.argtypes = [ctypes.c_void_p]
+    free.rd_kafka_conf_get.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t),
+    ]
+    value, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    assert not free.rd_kafka_conf_get(
+        free.rd_kafka_conf(client), b"linger.ms", value, ctypes.byref(size),
+    )
+    return value.value.decode()
+
+
+def account(client, seconds):
+    return {"s": seconds, "linger": linger(client), "note": status(client)["note"]}
+
+
+first = create(locked)
+second = create(locked)
 # The lock is free now: the thread registers both clients by itself.
 registered = told.wait(60)
-third, _ = create(free)
+third = create(free)
 print(json.dumps({
-    "first_ms": first,
-    "second_ms": second,
+    "first": account(*first),
+    "second": account(*second),
     "registered": registered,
-    "third": status(third)["note"],
+    "third": account(*third),
 }))
