@@ -1,9 +1,9 @@
 //! A service that fails in every way that we know. Whatever it does, the application gets its
 //! client, with its own configuration, within the timeout, and hears nothing of it.
 //!
-//! Where a test measures time, the bound is one against hanging: the timeout and seconds of
-//! room for a busy machine. That a second client does not wait is told by its status, and by
-//! less than the timeout that the first one waited out in full.
+//! Where a test measures time, the bound tells one kind of waiting from another, whatever the
+//! machine does meanwhile: for the whole timeout or not, for the creator's own timeout or for the
+//! thread's.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use superstream_tests::faulty;
 
 use serde_json::{Value, json};
 use superstream_tests::Library;
-use superstream_tests::driver::Driver;
+use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
 use superstream_tests::fault_service::{FaultService, Request, Stream, Then, advise, raw, reply};
 use superstream_tests::faulty::Fault;
 
@@ -20,8 +20,6 @@ use superstream_tests::faulty::Fault;
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// For an answer that does come, which is judged: no machine is so busy that it comes too late.
 const LONG: Duration = Duration::from_secs(60);
-/// Room for a busy machine around a timeout.
-const ROOM: Duration = Duration::from_secs(4);
 
 /// An application with values of its own in front of a faulty service. Creates two clients,
 /// which must not notice; the status of the first.
@@ -34,13 +32,18 @@ fn unharmed(host: &str, timeout: Duration, environment: &[(&str, &str)]) -> Valu
     ];
     all.extend_from_slice(environment);
     let mut driver = Driver::start(Library::DropIn, &all);
+    // An answer that comes is not waited for longer than it takes, nor silence than is asked for.
+    let too_long = match timeout {
+        LONG => LONG / 2,
+        _ => THREADS_TIMEOUT,
+    };
     let mut statuses = Vec::new();
     for client in 0..2 {
         driver.set(&[("linger.ms", "7"), ("batch.size", "70000")]);
         let before: u64 = driver.say("high-water").parse().unwrap();
         let took = driver.create("producer");
         let after: u64 = driver.say("high-water").parse().unwrap();
-        assert!(took < timeout + ROOM, "creation took {took:?}");
+        assert!(took < too_long, "creation took {took:?}");
         assert!(
             // The kernel counts in batches: the mark may even fall a little.
             after.saturating_sub(before) < 16 * 1024,
@@ -109,31 +112,31 @@ fn not_understood(body: &str) {
 
 #[test]
 fn nobody_listens() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    down(&host, &[], "refused");
+    // A port that somebody gave back may be another test's by now. Only root could have this one.
+    down("http://127.0.0.1:1", &[], "refused");
 }
 
 #[test]
 fn silence_costs_one_timeout_and_the_second_client_does_not_wait() {
+    // Whoever waits takes all of this.
+    const WAITED: Duration = Duration::from_secs(5);
     let fault = faulty::silent();
     let service = always(move |request, stream| fault.answer(request, stream));
     let mut driver = Driver::start(
         Library::DropIn,
         &[
             ("SUPERSTREAM_HOST", &service.url()),
-            ("SUPERSTREAM_RESPONSE_TIMEOUT", "2000"),
+            (
+                "SUPERSTREAM_RESPONSE_TIMEOUT",
+                &WAITED.as_millis().to_string(),
+            ),
         ],
     );
     let first = driver.create("producer");
-    assert!(first >= Duration::from_secs(2), "{first:?}");
-    assert!(first < Duration::from_secs(2) + ROOM, "{first:?}");
+    assert!(first >= WAITED, "{first:?}");
+    assert!(first < THREADS_TIMEOUT, "{first:?}");
     let second = driver.create("producer");
-    assert!(
-        second < Duration::from_secs(2),
-        "the second waited too: {second:?}"
-    );
+    assert!(second < WAITED, "the second waited too: {second:?}");
     for client in 0..2 {
         let status = driver.status(client);
         assert_eq!(status["service"]["state"], "down");

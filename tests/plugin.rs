@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use superstream_tests::{driver, fault_service};
 
 use superstream_tests::driver::Driver;
@@ -93,12 +93,15 @@ fn the_plugin_never_fails() {
 /// one.
 #[test]
 fn the_plugin_waits_once() {
+    // Whoever waits takes all of this.
+    const TIMEOUT: Duration = Duration::from_secs(5);
     let service = FaultService::start(|_, _| fault_service::silence());
     let folder = engine("debian");
     let mut command = with_library_in(&folder, driver::program());
-    command
-        .env("SUPERSTREAM_HOST", service.url())
-        .env("SUPERSTREAM_RESPONSE_TIMEOUT", "700");
+    command.env("SUPERSTREAM_HOST", service.url()).env(
+        "SUPERSTREAM_RESPONSE_TIMEOUT",
+        TIMEOUT.as_millis().to_string(),
+    );
     let mut driver = Driver::spawn(&mut command);
     let plugin = product(PLUGIN);
     let mut waits = Vec::new();
@@ -108,7 +111,7 @@ fn the_plugin_waits_once() {
         waits.push(begin.elapsed());
         driver.create("producer");
     }
-    let long = waits.iter().filter(|wait| wait.as_millis() >= 700).count();
+    let long = waits.iter().filter(|wait| **wait >= TIMEOUT).count();
     assert_eq!(long, 1, "{waits:?}");
     for client in 0..4 {
         driver.expect(&format!("destroy {client}"), "destroyed");

@@ -11,7 +11,7 @@ use superstream_tests::faulty;
 
 use serde_json::{Value, json};
 use superstream_tests::Library;
-use superstream_tests::driver::Driver;
+use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise_reports, reply, taken,
 };
@@ -19,8 +19,6 @@ use superstream_tests::faulty::Fault;
 use superstream_tests::ledger::Ledger;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// Room for a busy machine around [`TIMEOUT`].
-const ROOM: Duration = Duration::from_secs(10);
 /// Applications in front of faulty services at a time.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -86,7 +84,7 @@ impl Scene {
         let before = high_water(&mut driver);
         self.reports_came(1);
         let took = producer(&mut driver);
-        assert!(took < TIMEOUT + ROOM, "creation took {took:?}");
+        assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
         produce(&mut driver, 1, 2);
         driver.expect("destroy 1", "destroyed");
         produce(&mut driver, 0, 4);

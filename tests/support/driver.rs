@@ -14,7 +14,9 @@ use crate::{Library, compile, with_library};
 /// A bound against hanging, no measure of anything: far above what the slowest answer needs on
 /// a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-/// Who waits for the service waits longer: the library gives up on it after 10 s.
+/// The least that the library's thread waits for an answer, behind everybody's back.
+pub const THREADS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who waits for the service waits longer: as long as the library's thread does.
 pub const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// The application while it runs.
@@ -185,6 +187,21 @@ impl Driver {
             }
             assert!(Instant::now() < deadline, "unnamed threads: {threads}");
             before = threads;
+            thread::yield_now();
+        }
+    }
+
+    /// Waits until these are all threads: some are begun, and some are still seen, after the call
+    /// that is about them has returned.
+    #[track_caller]
+    pub fn wait_for_threads(&mut self, expected: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let threads = self.say("threads");
+            if threads == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{threads} instead of {expected}");
             thread::yield_now();
         }
     }
