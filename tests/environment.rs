@@ -1,12 +1,11 @@
 //! The environment: what each `SUPERSTREAM_*` variable does, and that a bad one harms nobody.
 
 use std::net::TcpListener;
-use std::time::Instant;
 use superstream_tests::{driver, fault_service};
 
 use serde_json::{Value, json};
 use superstream_tests::Library;
-use superstream_tests::driver::{Driver, PATIENCE};
+use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request, reply};
 
 /// Advice that every producer takes.
@@ -85,27 +84,23 @@ fn complains(name: &str, value: &str, instead: &str) {
     let service = FaultService::advising(advice());
     let host = service.url();
     let bad = [("SUPERSTREAM_HOST", host.as_str()), (name, value)];
-    let seen = run(
-        Library::DropIn,
-        &[&bad[..], &[("SUPERSTREAM_DEBUG", "true")]].concat(),
-    );
+    let seen = producer(&[&bad[..], &[("SUPERSTREAM_DEBUG", "true")]].concat());
     let named = |line: &&str| line.contains(name) && line.contains(instead);
     assert!(
         seen.stderr.lines().any(|line| named(&line)),
         "{name}={value}: {}",
         seen.stderr
     );
-    let quiet = run(Library::DropIn, &bad);
+    let quiet = producer(&bad);
     assert_eq!(quiet.stderr, "");
-    let expected = if name == "SUPERSTREAM_MODE" {
-        "5"
-    } else {
-        "50"
-    };
-    assert_eq!(
-        (seen.linger.as_str(), quiet.linger.as_str()),
-        (expected, expected)
-    );
+    for client in [&seen, &quiet] {
+        // Three seconds may be too few on a busy machine.
+        let is_late = name == "SUPERSTREAM_RESPONSE_TIMEOUT"
+            && client.status["note"] == "no answer within SUPERSTREAM_RESPONSE_TIMEOUT";
+        let is_observed = name == "SUPERSTREAM_MODE";
+        let expected = if is_late || is_observed { "5" } else { "50" };
+        assert_eq!(client.linger, expected, "{:#}", client.status);
+    }
 }
 
 #[test]
@@ -227,21 +222,6 @@ fn disabled_means_plain_librdkafka() {
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// The engine's main thread starts a consumer's last thread after `rd_kafka_new` has returned,
-/// so the list is asked for until it is complete.
-#[track_caller]
-fn wait_for_threads(driver: &mut Driver, expected: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let threads = driver.say("threads");
-        if threads == expected {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{threads} instead of {expected}");
-        std::thread::yield_now();
-    }
-}
-
 /// Nothing of ours: no thread, no descriptor, no word.
 #[test]
 fn without_a_host_it_is_plain_librdkafka() {
@@ -252,7 +232,7 @@ fn without_a_host_it_is_plain_librdkafka() {
     ];
     let about = |library, environment: &[(&str, &str)]| {
         let mut driver = Driver::start(library, environment);
-        wait_for_threads(&mut driver, "driver");
+        driver.wait_for_threads("driver");
         let mut seen = vec![driver.say("descriptors")];
         for (kind, threads) in [
             ("producer", "driver,rdk:broker-1,rdk:main"),
@@ -262,13 +242,13 @@ fn without_a_host_it_is_plain_librdkafka() {
             ),
         ] {
             seen.push(driver.say(&format!("new {kind}")));
-            wait_for_threads(&mut driver, threads);
+            driver.wait_for_threads(threads);
             seen.push(driver.say("descriptors"));
             seen.push(driver.say("logs"));
         }
         driver.expect("destroy 0", "destroyed");
         driver.expect("destroy 1", "destroyed");
-        wait_for_threads(&mut driver, "driver");
+        driver.wait_for_threads("driver");
         seen.push(driver.say("descriptors"));
         driver.end_quietly();
         seen

@@ -163,7 +163,7 @@ fn the_callers_signal_mask_is_unchanged() {
 fn many_threads_create_clients_at_once() {
     let (service, mut driver) = advised();
     driver.expect("swarm 50 50", "50 of 50");
-    assert_eq!(driver.threads(), "driver,superstream");
+    driver.wait_for_threads("driver,superstream");
     let hashes: Vec<_> = (0..50).map(|number| format!("client-{number}")).collect();
     for hash in &hashes {
         service.wait_for_goodbye(hash);
@@ -184,16 +184,18 @@ fn many_threads_create_clients_at_once() {
 fn many_clients_one_after_the_other() {
     let (service, mut driver) = advised();
     driver.expect("churn 20 50", "20 of 20");
-    let threads = driver.threads();
-    assert_eq!(threads, "driver,superstream");
+    driver.wait_for_threads("driver,superstream");
+    // What our thread opens for all of them, it has opened by then.
+    service.wait_for_goodbye("client-19");
     let descriptors = driver.say("descriptors");
     let before: u64 = driver.say("high-water").parse().unwrap();
     driver.expect("churn 200 50", "200 of 200");
     let after: u64 = driver.say("high-water").parse().unwrap();
-    assert_eq!(driver.threads(), threads);
+    driver.wait_for_threads("driver,superstream");
     assert_eq!(driver.say("descriptors"), descriptors);
     assert!(
-        after - before < 8 * 1024,
+        // The kernel counts in batches: the mark may even fall a little.
+        after.saturating_sub(before) < 8 * 1024,
         "{before} KiB grew to {after} KiB"
     );
     service.wait_for_goodbye("client-219");
