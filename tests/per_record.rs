@@ -18,7 +18,9 @@ fn records_allocate_no_more_than_without_us() {
         let [stock, ours] = [Library::Stock, Library::DropIn].map(|library| {
             let mut command = with_library(library, &program);
             command.args([topics.to_string(), RECORDS.to_string()]);
-            command.env("SUPERSTREAM_HOST", service.url());
+            command
+                .env("SUPERSTREAM_HOST", service.url())
+                .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
             run(&mut command).trim().parse::<u32>().unwrap()
         });
         assert!(stock >= RECORDS, "{topics} topics: {stock}");
@@ -45,6 +47,7 @@ fn records_make_no_system_calls() {
             .arg(format!("LD_LIBRARY_PATH={}", folder.display()))
             .arg("-E")
             .arg(format!("SUPERSTREAM_HOST={}", service.url()))
+            .args(["-E", "SUPERSTREAM_RESPONSE_TIMEOUT=60000"])
             .arg(&program)
             .args([topics.to_string(), RECORDS.to_string()]);
         run(&mut command);

@@ -336,17 +336,19 @@ fn a_process_tells_its_status() {
     driver.set(&[("client.id", "orders")]);
     driver.create("producer");
     service.wait_for_report("client-0");
-    let document: Value = loop {
-        let seen = status(&pid);
-        let document: Value = serde_json::from_slice(&seen.stdout).unwrap_or_default();
-        if document.to_string().contains("client-0") {
-            break document;
-        }
-    };
-    let text = document.to_string();
-    for expected in ["orders", "compression.type", "2.0.2", "librdkafka.so.1"] {
-        assert!(text.contains(expected), "{expected}: {document:#}");
-    }
+    let expected = [
+        "client-0",
+        "orders",
+        "compression.type",
+        "2.0.2",
+        "librdkafka.so.1",
+    ];
+    service.wait_until("its document", || {
+        let shown = status(&pid);
+        let document: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
+        let text = document.to_string();
+        expected.iter().all(|part| text.contains(part))
+    });
     driver.expect("destroy 0", "destroyed");
     driver.end_quietly();
     assert!(!status(&pid).status.success(), "after the end");

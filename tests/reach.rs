@@ -102,6 +102,7 @@ impl Program {
         }
         if let Some(service) = service {
             command.arg(format!("SUPERSTREAM_HOST={}", service.host));
+            command.arg("SUPERSTREAM_RESPONSE_TIMEOUT=60000");
         }
         command
             .args(&self.command)

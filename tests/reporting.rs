@@ -36,7 +36,11 @@ fn take(reports: &Value, stream: &mut dyn Stream) -> io::Result<Then> {
 }
 
 fn start(service: &FaultService) -> Driver {
-    Driver::start(Library::DropIn, &[("SUPERSTREAM_HOST", &service.url())])
+    let environment = [
+        ("SUPERSTREAM_HOST", &*service.url()),
+        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
+    ];
+    Driver::start(Library::DropIn, &environment)
 }
 
 /// A producer that works, and has delivered so many records.

@@ -285,6 +285,7 @@ fn settings_that_are_wrong() {
     for (name, value) in cases {
         let all = [
             ("SUPERSTREAM_HOST", url.clone()),
+            ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000".to_owned()),
             ("SUPERSTREAM_DEBUG", "true".to_owned()),
             (name, value),
         ];

@@ -9,7 +9,9 @@
 
 #include <librdkafka/rdkafka.h>
 
+/* For what a broker may refuse to do. What is there is told by every broker. */
 static int timeout_ms = 60000;
+#define METADATA_TIMEOUT_MS 60000
 static int refused;
 
 static void fail(const char *what, const char *why) {
@@ -86,7 +88,7 @@ static void describe_topic(rd_kafka_t *rk, const char *topic) {
 
         if (!rkt)
                 fail(topic, rd_kafka_err2str(rd_kafka_last_error()));
-        err = rd_kafka_metadata(rk, 0, rkt, &metadata, timeout_ms);
+        err = rd_kafka_metadata(rk, 0, rkt, &metadata, METADATA_TIMEOUT_MS);
         outcome("describe topic", err);
         if (!err) {
                 printf("  %s has %d partitions\n", metadata->topics[0].topic,
