@@ -78,6 +78,7 @@ pub fn slow() -> Fault {
         let start = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{\"client_hash\":\"";
         for byte in start.iter().chain(std::iter::repeat(&b'x')) {
             stream.write_all(&[*byte])?;
+            // This is what is slow about it.
             thread::sleep(Duration::from_millis(20));
         }
         Ok(Then::Close)
