@@ -58,6 +58,15 @@ fn measured(accepted: u64, delivered: u64) -> Measured {
     }
 }
 
+/// The only client, which has measured so much and told nothing.
+fn alone(accepted: u64, delivered: u64) -> (Arc<Client>, Members) {
+    let client = Client::of_test("client-0");
+    client.measured_in_test(measured(accepted, delivered));
+    let mut members = Members::default();
+    members.join(&client);
+    (client, members)
+}
+
 /// The report of the only client.
 fn draft_of(members: &mut Members) -> Option<Draft> {
     let candidate = members.candidates().pop()?;
@@ -65,14 +74,18 @@ fn draft_of(members: &mut Members) -> Option<Draft> {
     members.draft(&candidate, measured)
 }
 
+/// The service takes the report of the only client, which has one because of `why`.
+#[track_caller]
+fn told(members: &mut Members, why: &str) {
+    let draft = draft_of(members).expect(why);
+    members.taken(&draft);
+}
+
 /// A process may end right after its client: what is all told need not wait for the engine's threads.
 #[test]
 fn a_client_that_awaits_nothing_says_goodbye_once_and_at_once() {
     for (accepted, leaves) in [(5, true), (6, false)] {
-        let client = Client::of_test("client-0");
-        client.measured_in_test(measured(accepted, 5));
-        let mut members = Members::default();
-        members.join(&client);
+        let (client, mut members) = alone(accepted, 5);
         assert!(members.leaving().is_empty(), "it is not closed");
         members.close(&client);
         assert!(
@@ -89,31 +102,22 @@ fn a_client_that_awaits_nothing_says_goodbye_once_and_at_once() {
 
 #[test]
 fn a_report_that_did_not_get_through_is_due_until_it_does() {
-    let client = Client::of_test("client-0");
-    client.measured_in_test(measured(5, 5));
-    let mut members = Members::default();
-    members.join(&client);
-    let draft = draft_of(&mut members).expect("its topic is not told");
-    members.taken(&draft);
+    let (_, mut members) = alone(5, 5);
+    told(&mut members, "its topic is not told");
     assert!(draft_of(&mut members).is_none(), "all is told");
     members.all_at = Some(Instant::now());
     for _ in 0..2 {
         let draft = draft_of(&mut members).expect("it is everybody's turn");
         members.is_sent(&draft);
     }
-    let draft = draft_of(&mut members).expect("nobody took it");
-    members.taken(&draft);
+    told(&mut members, "nobody took it");
     assert!(draft_of(&mut members).is_none());
 }
 
 #[test]
 fn a_topic_that_was_not_told_is_told_before_everybodys_turn() {
-    let client = Client::of_test("client-0");
-    client.measured_in_test(measured(5, 5));
-    let mut members = Members::default();
-    members.join(&client);
-    let draft = draft_of(&mut members).expect("its topic is not told");
-    members.taken(&draft);
+    let (client, mut members) = alone(5, 5);
+    told(&mut members, "its topic is not told");
     let mut more = measured(6, 5);
     client.measured_in_test(more.clone());
     assert!(draft_of(&mut members).is_none(), "more records are no news");
@@ -126,10 +130,7 @@ fn a_topic_that_was_not_told_is_told_before_everybodys_turn() {
 /// As where two instances of a service do not share what they know.
 #[test]
 fn a_client_that_stays_unknown_rests() {
-    let client = Client::of_test("client-0");
-    client.measured_in_test(measured(5, 5));
-    let mut members = Members::default();
-    members.join(&client);
+    let (_, mut members) = alone(5, 5);
     for _ in 0..2 {
         let draft = draft_of(&mut members).expect("it is told after its registration");
         members.is_unknown(&draft);
