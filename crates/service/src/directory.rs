@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use superstream_protocol::{
     ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, ReportTaken,
@@ -79,25 +78,17 @@ pub struct Directory {
     rules: RwLock<Arc<Rules>>,
     masker: Masker,
     observe: bool,
-    report_interval: Duration,
     tally: Arc<Tally>,
 }
 
 impl Directory {
     /// A service over a store. `observe` has every client observe, whatever the rules say.
-    pub fn new(
-        store: Store,
-        rules: Rules,
-        masker: Masker,
-        observe: bool,
-        report_interval: Duration,
-    ) -> Self {
+    pub fn new(store: Store, rules: Rules, masker: Masker, observe: bool) -> Self {
         Self {
             store,
             rules: RwLock::new(Arc::new(rules)),
             masker,
             observe,
-            report_interval,
             tally: Arc::default(),
         }
     }
@@ -137,7 +128,7 @@ impl Directory {
     }
 
     fn report_interval_ms(&self) -> Option<u64> {
-        u64::try_from(self.report_interval.as_millis()).ok()
+        u64::try_from(self.store.report_interval().as_millis()).ok()
     }
 
     /// A client introduces itself and is given advice.
@@ -151,11 +142,10 @@ impl Directory {
         } else {
             self.masker.registration(&mut message);
             let is_veiled = Traits::of(&message) != traits;
-            self.store
-                .register(&message, is_veiled, self.report_interval, |past| {
-                    traits.remember(past);
-                    self.decide(&rules, &traits)
-                })?
+            self.store.register(&message, is_veiled, |past| {
+                traits.remember(past);
+                self.decide(&rules, &traits)
+            })?
         };
         if self.observe {
             // An answer of before may be from a service that did not.
@@ -186,7 +176,7 @@ impl Directory {
     pub fn report(&self, client: &str, mut message: ClientReport) -> Result<(), ServiceError> {
         same_client(client, &message.client_hash)?;
         message.client_hash = client.to_owned();
-        let receipts = self.keep(&mut [message], None)?;
+        let receipts = self.keep(&mut [message], false)?;
         found(receipts.iter().all(|receipt| *receipt != Receipt::Unknown))
     }
 
@@ -198,7 +188,7 @@ impl Directory {
                 "the message holds {count} reports: send at most {MAX_REPORTS} at once"
             )));
         }
-        let receipts = self.keep(&mut message.reports, Some(self.report_interval))?;
+        let receipts = self.keep(&mut message.reports, true)?;
         let rules = self.rules();
         let clients = message.reports.iter().zip(&receipts);
         let clients = clients.filter(|(_, receipt)| **receipt != Receipt::Unknown);
@@ -233,7 +223,7 @@ impl Directory {
     fn keep(
         &self,
         reports: &mut [ClientReport],
-        told: Option<Duration>,
+        is_told: bool,
     ) -> Result<Vec<Receipt>, ServiceError> {
         for report in &mut *reports {
             self.masker.topics(&mut report.producer_topics_partitions);
@@ -243,7 +233,7 @@ impl Directory {
                 *measured = bounds::bounded(measured, &self.masker);
             }
         }
-        let receipts = self.store.report(reports, told)?;
+        let receipts = self.store.report(reports, is_told)?;
         for receipt in &receipts {
             self.tally.report(*receipt);
         }

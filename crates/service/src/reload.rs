@@ -88,15 +88,9 @@ mod tests {
 
     #[test]
     fn only_a_steady_and_valid_file_is_taken() {
-        let store = Store::in_memory().unwrap();
+        let store = Store::in_memory(Duration::from_secs(600)).unwrap();
         let rules = Rules::parse("").unwrap();
-        let directory = Arc::new(Directory::new(
-            store,
-            rules,
-            Masker::default(),
-            false,
-            Duration::from_secs(600),
-        ));
+        let directory = Arc::new(Directory::new(store, rules, Masker::default(), false));
         let mut watch = Watch::new("rules".into(), String::new(), directory.clone());
         let observe = || Ok("mode = \"observe\"".to_owned());
 

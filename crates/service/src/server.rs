@@ -158,9 +158,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         Some((chain, key)) => Some(tls::acceptor(chain, key).map_err(StartError::Tls)?),
         None => None,
     };
+    let interval = options.report_interval.unwrap_or(REPORT_INTERVAL);
+    let interval = interval.max(LEAST_REPORT_INTERVAL);
     let store = match &options.db {
-        Some(file) => Store::open(file).map_err(|e| StartError::Store(file.clone(), e))?,
-        None => Store::in_memory().map_err(|e| StartError::Store("in memory".into(), e))?,
+        Some(file) => {
+            Store::open(file, interval).map_err(|e| StartError::Store(file.clone(), e))?
+        }
+        None => Store::in_memory(interval).map_err(|e| StartError::Store("in memory".into(), e))?,
     };
     let listen = if options.listen.is_empty() {
         "127.0.0.1:0"
@@ -172,14 +176,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let address = listener.local_addr().map_err(refused)?;
 
     let masker = Masker::new(options.token.as_deref());
-    let interval = options.report_interval.unwrap_or(REPORT_INTERVAL);
-    let directory = Arc::new(Directory::new(
-        store,
-        rules,
-        masker,
-        options.observe,
-        interval.max(LEAST_REPORT_INTERVAL),
-    ));
+    let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
     let token = options.token.map(Arc::from);
     if token.is_none() {
         log::warn!("no token is set: everyone who reaches {address} is served");

@@ -1,26 +1,22 @@
 //! Clients come, tell what they run with and what went wrong, and go.
 
-use std::time::Duration;
-
 use rusqlite::{OptionalExtension, Transaction, params};
 use superstream_protocol::{ClientConfigUpdate, Mode, RegisterClient, StartClient};
 
 use super::{
-    MAX_ERROR_LENGTH, MAX_ERRORS_PER_CLIENT, Store, StoreError, advice, baselines, find, millis,
-    now_ms,
+    MAX_ERROR_LENGTH, MAX_ERRORS_PER_CLIENT, Store, StoreError, advice, baselines, find, now_ms,
 };
 use crate::rules::{self, Past};
 
 impl Store {
     /// Keeps a registration and the answer that `decide` gives. A registration that is already
     /// known by its id keeps its hash and its answer. The last of the three is whether it is new.
-    /// `is_veiled` says that masking hides something that rules look at; `told` is the interval that
-    /// the client is told to report in.
+    /// `is_veiled` says that masking hides something that rules look at. The client is told how often
+    /// to report.
     pub fn register(
         &self,
         registration: &RegisterClient,
         is_veiled: bool,
-        told: Duration,
         decide: impl FnOnce(Past) -> StartClient,
     ) -> Result<(String, StartClient, bool), StoreError> {
         let now = now_ms();
@@ -28,7 +24,7 @@ impl Store {
             if let Some((hash, answer)) = known(t, registration)? {
                 let seen = "UPDATE clients SET seen_ms = ?2, gone_ms = NULL, interval_ms = ?3 \
                             WHERE hash = ?1";
-                t.execute(seen, params![hash, now, millis(told)])?;
+                t.execute(seen, params![hash, now, self.interval_ms()])?;
                 return Ok((hash, serde_json::from_str(&answer)?, false));
             }
             let hash = new_hash().map_err(StoreError::Random)?;
@@ -54,7 +50,7 @@ impl Store {
                     serde_json::to_string(registration)?,
                     now,
                     is_veiled,
-                    millis(told),
+                    self.interval_ms(),
                 ],
                 |row| row.get(0),
             )?;

@@ -102,25 +102,37 @@ type ClientId = i64;
 /// The memory of the service.
 pub struct Store {
     connection: Mutex<Connection>,
+    /// How often clients are told to report from now on.
+    report_interval: Duration,
 }
 
 impl Store {
     /// A store that is forgotten when the service ends.
-    pub fn in_memory() -> Result<Self, StoreError> {
-        Self::set_up(Connection::open_in_memory()?)
+    pub fn in_memory(report_interval: Duration) -> Result<Self, StoreError> {
+        Self::set_up(Connection::open_in_memory()?, report_interval)
     }
 
     /// A store in a file, which is made where there is none.
-    pub fn open(file: &Path) -> Result<Self, StoreError> {
+    pub fn open(file: &Path, report_interval: Duration) -> Result<Self, StoreError> {
         schema::make_private(file).map_err(StoreError::Io)?;
-        Self::set_up(Connection::open(file)?)
+        Self::set_up(Connection::open(file)?, report_interval)
     }
 
-    fn set_up(mut connection: Connection) -> Result<Self, StoreError> {
+    fn set_up(mut connection: Connection, report_interval: Duration) -> Result<Self, StoreError> {
         schema::prepare(&mut connection)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            report_interval,
         })
+    }
+
+    /// How often clients are told to report.
+    pub fn report_interval(&self) -> Duration {
+        self.report_interval
+    }
+
+    fn interval_ms(&self) -> i64 {
+        millis(self.report_interval)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -148,10 +160,15 @@ fn find(t: &Transaction<'_>, hash: &str) -> Result<Option<ClientId>, StoreError>
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
-/// Whether a client `c` is alive, as an expression: `now` is the parameter for the time. How long it
-/// may be silent goes by what it was told itself, which need not be what others are told by now.
-fn is_alive(now: &str) -> String {
-    format!("(c.gone_ms IS NULL AND c.seen_ms + {SILENT_INTERVALS} * c.interval_ms >= {now})")
+/// Whether a client `c` is alive, as an expression: `now` and `interval` are the parameters for the
+/// time and for how often clients are told to report by now. How long it may be silent goes by the
+/// longer of that and what it was told itself: a process reports for all of its clients as often as
+/// any of them was told last.
+fn is_alive(now: &str, interval: &str) -> String {
+    format!(
+        "(c.gone_ms IS NULL \
+         AND c.seen_ms + {SILENT_INTERVALS} * max(c.interval_ms, {interval}) >= {now})"
+    )
 }
 
 fn now_ms() -> i64 {

@@ -1,7 +1,6 @@
 //! Reports: each is taken once, whatever the network does to it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use superstream_protocol::measured::{Durations, Measured};
@@ -11,7 +10,7 @@ use super::figures::{self, Figures};
 use super::totals::{self, Gain};
 use super::{
     CONSUMED, ClientId, MAX_PARTITIONS_PER_TOPIC, MAX_TOPICS_PER_CLIENT, PRODUCED, Store,
-    StoreError, advice, baselines, history, millis, now_ms,
+    StoreError, advice, baselines, history, now_ms,
 };
 use crate::bounds;
 
@@ -39,13 +38,13 @@ struct Reporter {
 
 impl Store {
     /// Takes reports, all of them or none, and tells what became of each. Figures must be bounded.
-    /// `told` is the interval that the answer tells the clients to report in, where it does.
+    /// `is_told` says that the answer tells the clients how often to report.
     pub fn report(
         &self,
         reports: &[ClientReport],
-        told: Option<Duration>,
+        is_told: bool,
     ) -> Result<Vec<Receipt>, StoreError> {
-        let told = told.map(millis);
+        let told = is_told.then(|| self.interval_ms());
         let now = now_ms();
         self.change(|t| {
             let mut gains = BTreeMap::new();

@@ -19,10 +19,10 @@ const OWN: usize = 1;
 const BASELINE: usize = OWN + figures::COUNT;
 const LAST_REPORT: usize = BASELINE + figures::COUNT;
 
-/// The columns that [`summary`] reads; `now` as in [`is_alive`].
-fn summary_columns(now: &str) -> String {
+/// The columns that [`summary`] reads; `now` and `interval` as in [`is_alive`].
+fn summary_columns(now: &str, interval: &str) -> String {
     [
-        format!("{} AS alive", is_alive(now)),
+        format!("{} AS alive", is_alive(now, interval)),
         figures::columns("f."),
         figures::columns("b."),
         figures::columns("h."),
@@ -53,14 +53,12 @@ fn summary_tables() -> String {
 /// Finds a page of clients. The few that are alive are found by their index, and their rows read
 /// one by one; otherwise the rows are walked from the newest on.
 pub fn page(alive: Option<bool>) -> String {
-    let living = format!(
-        "c.id IN (SELECT c.id FROM clients c WHERE {})",
-        is_alive("?5")
-    );
+    let is_alive = is_alive("?5", "?7");
+    let living = format!("c.id IN (SELECT c.id FROM clients c WHERE {is_alive})");
     let wanted = match alive {
         None => "TRUE".to_owned(),
         Some(true) => living,
-        Some(false) => format!("NOT {}", is_alive("?5")),
+        Some(false) => format!("NOT {is_alive}"),
     };
     format!(
         "SELECT {} FROM {} WHERE {wanted} AND (?1 IS NULL OR c.id < ?1) \
@@ -69,7 +67,7 @@ pub fn page(alive: Option<bool>) -> String {
               SELECT 1 FROM json_each(c.tags_json) tag WHERE tag.key = wanted.value ->> 0 \
               AND coalesce(tag.value = wanted.value ->> 1, TRUE))) \
          ORDER BY c.id DESC LIMIT ?6",
-        summary_columns("?5"),
+        summary_columns("?5", "?7"),
         summary_tables(),
     )
 }
@@ -89,6 +87,7 @@ impl Store {
                 now_ms(),
                 // One more than asked for shows whether there is a next page.
                 query.limit.saturating_add(1),
+                self.interval_ms(),
             ],
             |row| Ok(summary(row)),
         )?;
@@ -112,11 +111,13 @@ impl Store {
         let sql = format!(
             "SELECT {}, answer, applied, configured_ms, c.reports AS reports, reported_ms, \
              f.measured AS measured FROM {} WHERE c.hash = ?1",
-            summary_columns("?2"),
+            summary_columns("?2", "?3"),
             summary_tables()
         );
         let found = connection
-            .query_row(&sql, params![hash, now_ms()], |row| Ok(detail(row)))
+            .query_row(&sql, params![hash, now_ms(), self.interval_ms()], |row| {
+                Ok(detail(row))
+            })
             .optional()?;
         let Some((id, mut client)) = found.transpose()? else {
             return Ok(None);

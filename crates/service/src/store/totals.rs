@@ -139,7 +139,7 @@ impl Store {
             };
             totals.insert(row.get(0)?, sums);
         }
-        add_present(&connection, &mut totals)?;
+        add_present(&connection, self.interval_ms(), &mut totals)?;
         Ok(totals)
     }
 }
@@ -155,16 +155,20 @@ pub fn present() -> String {
                           AND c.is_stock IS NOT 1), \
          total({}) FILTER (WHERE f.delivered_bytes > 0) \
          FROM clients c LEFT JOIN figures f ON f.client = c.id {} GROUP BY 1",
-        is_alive("?2"),
+        is_alive("?2", "?3"),
         baselines::SAVED_BYTES,
         baselines::JOIN
     )
 }
 
 /// Adds what is counted over the clients that are there.
-fn add_present(connection: &Connection, totals: &mut Totals) -> Result<(), StoreError> {
+fn add_present(
+    connection: &Connection,
+    interval_ms: i64,
+    totals: &mut Totals,
+) -> Result<(), StoreError> {
     let mut select = connection.prepare_cached(&present())?;
-    let mut rows = select.query(params![UNKNOWN, now_ms()])?;
+    let mut rows = select.query(params![UNKNOWN, now_ms(), interval_ms])?;
     while let Some(row) = rows.next()? {
         let sums = totals.entry(row.get(0)?).or_default();
         sums.known = row.get(1)?;

@@ -132,29 +132,64 @@ fn who_is_silent_is_not_alive() {
 
 #[test]
 fn who_was_told_a_longer_interval_may_be_silent_for_longer() {
-    let store = store();
+    let mut store = store();
     let hash = producer(&store, true);
-    let is_alive_after = |seconds: u32| {
-        let sql = "UPDATE clients SET seen_ms = ?1";
-        let seen_ms = now_ms() - 1_000 * i64::from(seconds);
-        store.lock().execute(sql, [seen_ms]).unwrap();
-        store.client(&hash).unwrap().unwrap().summary.alive
+    assert!(is_alive_after(&store, &hash, 50) && !is_alive_after(&store, &hash, 61));
+    store.report_interval = Duration::from_secs(10);
+    hear(&store, &hash, true);
+    assert!(is_alive_after(&store, &hash, 20) && !is_alive_after(&store, &hash, 50));
+    store.report_interval = Duration::from_secs(600);
+    hear(&store, &hash, true);
+    assert!(is_alive_after(&store, &hash, 1_700) && !is_alive_after(&store, &hash, 1_801));
+    store.report_interval = INTERVAL;
+    hear(&store, &hash, false);
+    assert!(
+        is_alive_after(&store, &hash, 1_700),
+        "it was told nothing else"
+    );
+}
+
+/// A process reports for all of its clients as often as any of them was told last.
+#[test]
+fn who_shares_a_process_may_be_silent_for_as_long_as_the_others() {
+    let mut store = store();
+    let (told, other) = (producer(&store, true), producer(&store, true));
+    store.report_interval = Duration::from_secs(600);
+    hear(&store, &told, true);
+    for hash in [&told, &other] {
+        assert!(is_alive_after(&store, hash, 1_700) && !is_alive_after(&store, hash, 1_801));
+    }
+    assert!(is_alive_after(&store, &other, 1_700));
+    assert_eq!(totals(&store).alive, 2);
+    let query = ListQuery {
+        alive: Some(true),
+        ..all()
     };
-    let tell = |told: Option<u64>| {
-        let report = ClientReport {
-            client_hash: hash.clone(),
-            ..ClientReport::default()
-        };
-        let told = told.map(Duration::from_secs);
-        store.report(&[report], told).unwrap();
+    assert_eq!(store.list(&query).unwrap().clients.len(), 2);
+
+    store.report_interval = INTERVAL;
+    assert!(
+        is_alive_after(&store, &told, 1_700),
+        "it has not heard of the shorter one"
+    );
+    assert!(is_alive_after(&store, &other, 50) && !is_alive_after(&store, &other, 61));
+}
+
+/// A client has something to say, and is told how often to report or is not.
+fn hear(store: &Store, hash: &str, is_told: bool) {
+    let report = ClientReport {
+        client_hash: hash.to_owned(),
+        ..ClientReport::default()
     };
-    assert!(is_alive_after(50) && !is_alive_after(61));
-    tell(Some(10));
-    assert!(is_alive_after(20) && !is_alive_after(50));
-    tell(Some(600));
-    assert!(is_alive_after(1_700) && !is_alive_after(1_801));
-    tell(None);
-    assert!(is_alive_after(1_700), "it was told nothing else");
+    store.report(&[report], is_told).unwrap();
+}
+
+/// Whether all clients being silent for so long, this one is alive.
+fn is_alive_after(store: &Store, hash: &str, seconds: u32) -> bool {
+    let sql = "UPDATE clients SET seen_ms = ?1";
+    let seen_ms = now_ms() - 1_000 * i64::from(seconds);
+    store.lock().execute(sql, [seen_ms]).unwrap();
+    store.client(hash).unwrap().unwrap().summary.alive
 }
 
 #[test]
@@ -166,7 +201,7 @@ fn who_counts_anew_loses_nothing_and_counts_nothing_twice() {
     // What is old has not begun anew.
     for (sequence, rounds) in [(1, 1), (2, 4)] {
         let old = numbered(&hash, sequence, measured(rounds, 1_000));
-        let receipts = store.report(&[old], Some(INTERVAL)).unwrap();
+        let receipts = store.report(&[old], true).unwrap();
         let expected = Receipt::Taken {
             sequence: 2,
             again: true,

@@ -34,8 +34,8 @@ fn a_file_of_version_1_is_mended_in_place() {
     old.execute_batch(VERSION_1).unwrap();
     drop(old);
 
-    let store = Store::open(&file).unwrap();
-    let new = Store::in_memory().unwrap();
+    let store = Store::open(&file, INTERVAL).unwrap();
+    let new = Store::in_memory(INTERVAL).unwrap();
     assert_eq!(schema_of(&store.lock()), schema_of(&new.lock()));
     let (tuned, observing, silent) = (
         "5fd9c4a2b1e84d3c9a7f60e1d2c3b4a5",
@@ -70,7 +70,7 @@ fn a_file_of_version_1_is_mended_in_place() {
     };
     report(&store, tuned, first);
     drop(store);
-    let store = Store::open(&file).unwrap();
+    let store = Store::open(&file, INTERVAL).unwrap();
     let client = store.client(tuned).unwrap().unwrap();
     assert!(client.summary.figures.is_some(), "and opened once more");
     assert_eq!(client.reports_total, 4);

@@ -15,7 +15,7 @@ use crate::view::ListQuery;
 const INTERVAL: Duration = Duration::from_secs(20);
 
 fn store() -> Store {
-    Store::in_memory().unwrap()
+    Store::in_memory(INTERVAL).unwrap()
 }
 
 fn client(client_id: &str, tags: &str) -> RegisterClient {
@@ -30,7 +30,7 @@ fn client(client_id: &str, tags: &str) -> RegisterClient {
 
 fn register(store: &Store, registration: &RegisterClient) -> String {
     store
-        .register(registration, false, INTERVAL, |_| StartClient::default())
+        .register(registration, false, |_| StartClient::default())
         .unwrap()
         .0
 }
@@ -40,7 +40,7 @@ fn report(store: &Store, hash: &str, report: ClientReport) {
         client_hash: hash.into(),
         ..report
     };
-    let receipts = store.report(&[report], Some(INTERVAL)).unwrap();
+    let receipts = store.report(&[report], true).unwrap();
     assert!(
         matches!(receipts[..], [Receipt::Taken { again: false, .. }]),
         "{receipts:?}"
@@ -62,11 +62,11 @@ fn a_repeated_registration_is_one_and_revives() {
         ..RegisterClient::default()
     };
     let first = store
-        .register(&registration, false, INTERVAL, |_| StartClient::default())
+        .register(&registration, false, |_| StartClient::default())
         .unwrap();
     assert!(store.goodbye(&first.0).unwrap());
     let second = store
-        .register(&registration, false, INTERVAL, |_| unreachable!())
+        .register(&registration, false, |_| unreachable!())
         .unwrap();
     assert_eq!(
         (first.0.as_str(), true, false),
@@ -107,9 +107,7 @@ fn topics_are_remembered_for_the_next_run() {
             assert_eq!(past.topics, expected);
             StartClient::default()
         };
-        store
-            .register(&registration, false, INTERVAL, check)
-            .unwrap();
+        store.register(&registration, false, check).unwrap();
     }
 }
 
@@ -238,7 +236,7 @@ fn a_foreign_database_is_left_alone() {
 #[test]
 fn a_file_waits_for_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("db")).unwrap();
+    let store = Store::open(&dir.path().join("db"), INTERVAL).unwrap();
     let connection = store.lock();
     let pragma = |name: &str| -> rusqlite::types::Value {
         connection
@@ -254,11 +252,13 @@ fn a_file_waits_for_the_disk() {
 fn a_file_of_a_later_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("db");
-    let store = Store::open(&file).unwrap();
+    let store = Store::open(&file, INTERVAL).unwrap();
     store
         .lock()
         .pragma_update(None, "user_version", 99)
         .unwrap();
     drop(store);
-    assert!(matches!(Store::open(&file), Err(StoreError::Foreign(why)) if why.contains("99")));
+    assert!(
+        matches!(Store::open(&file, INTERVAL), Err(StoreError::Foreign(why)) if why.contains("99"))
+    );
 }
