@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::{Transaction, params};
 
 use super::{
-    BASELINE_KEPT, GONE_KEPT, MAX_CLIENTS, SILENT_KEPT, Store, StoreError, baselines, millis,
-    now_ms, totals,
+    BASELINE_KEPT, GONE_KEPT, MAX_CLIENTS, SILENT_KEPT, Store, StoreError, baselines, is_alive,
+    millis, now_ms, totals,
 };
 
 /// How many clients are forgotten at a time: everybody else waits as long.
@@ -23,7 +23,7 @@ impl Store {
 
     pub(super) fn prune_at(&self, now: i64, keep: u64) -> Result<usize, StoreError> {
         let expired = self.forget(|t| doom_expired(t, now))?;
-        let surplus = self.forget(|t| doom_surplus(t, keep))?;
+        let surplus = self.forget(|t| doom_surplus(t, now, self.interval_ms(), keep))?;
         Ok(expired + surplus)
     }
 
@@ -79,17 +79,23 @@ fn doom_expired(t: &Transaction<'_>, now: i64) -> Result<usize, StoreError> {
     )?)
 }
 
-/// The gone go first, and of them last those that others are compared with: batch by batch, nobody
-/// is forgotten after its baseline, or what it had saved would not be known any more.
-fn doom_surplus(t: &Transaction<'_>, keep: u64) -> Result<usize, StoreError> {
+/// The living go last. Both of them and of the others, those that others are compared with stay
+/// longest: batch by batch, nobody is forgotten after its baseline, or what it had saved would not
+/// be known any more. Who said goodbye does not come back, as one may who is only silent.
+fn doom_surplus(
+    t: &Transaction<'_>,
+    now: i64,
+    interval_ms: i64,
+    keep: u64,
+) -> Result<usize, StoreError> {
     let sql = format!(
         "INSERT INTO doomed SELECT c.id FROM clients c \
          LEFT JOIN figures a ON a.client = c.id AND a.is_baseline \
-         ORDER BY c.gone_ms IS NULL, \
-         (c.gone_ms IS NOT NULL AND a.client IS NOT NULL AND ({} OR {})), c.seen_ms \
+         ORDER BY {}, (a.client IS NOT NULL AND ({} OR {})), c.gone_ms IS NULL, c.seen_ms \
          LIMIT max(0, min(?2, (SELECT count(*) FROM clients) - ?1))",
+        is_alive("?3", "?4"),
         baselines::IS_USED,
         baselines::IS_NEWEST,
     );
-    Ok(t.execute(&sql, params![keep, BATCH])?)
+    Ok(t.execute(&sql, params![keep, BATCH, now, interval_ms])?)
 }

@@ -38,6 +38,28 @@ fn beyond_the_most_clients_the_gone_go_first() {
 }
 
 #[test]
+fn beyond_the_most_clients_the_silent_go_before_the_living() {
+    let mut store = store();
+    store.report_interval = INTERVAL * 10;
+    let patient = register(&store, &client("a", ""));
+    store.report_interval = INTERVAL;
+    let (silent, gone) = (
+        register(&store, &client("b", "")),
+        register(&store, &client("c", "")),
+    );
+    assert!(store.goodbye(&gone).unwrap());
+    for (hash, ago) in [(&patient, INTERVAL * 9), (&silent, INTERVAL * 4)] {
+        let sql = "UPDATE clients SET seen_ms = seen_ms - ?2 WHERE hash = ?1";
+        store.lock().execute(sql, (hash, millis(ago))).unwrap();
+    }
+    let is_there = |hash: &str| store.client(hash).unwrap().is_some();
+    assert_eq!(store.prune_at(now_ms(), 2).unwrap(), 1);
+    assert!(!is_there(&gone), "who is silent may come back");
+    assert_eq!(store.prune_at(now_ms(), 1).unwrap(), 1);
+    assert!(!is_there(&silent) && is_there(&patient));
+}
+
+#[test]
 fn totals_do_not_fall_when_clients_are_forgotten() {
     let store = store();
     let (before, after) = (producer(&store, true), producer(&store, false));
@@ -129,18 +151,30 @@ fn beyond_the_most_clients_baselines_go_last_of_the_gone() {
 
 #[test]
 fn what_was_saved_stays_however_many_are_forgotten() {
+    is_saved_however_many_are_forgotten(true, Duration::ZERO);
+}
+
+#[test]
+fn what_was_saved_stays_where_nobody_says_goodbye() {
+    is_saved_however_many_are_forgotten(false, INTERVAL * 4);
+    // All of them are still alive.
+    is_saved_however_many_are_forgotten(false, Duration::ZERO);
+}
+
+fn is_saved_however_many_are_forgotten(with_goodbyes: bool, after: Duration) {
     let store = store();
     let before = producer(&store, true);
     send(&store, &before, 1, measured(1, 110_000));
-    assert!(store.goodbye(&before).unwrap());
+    assert!(!with_goodbyes || store.goodbye(&before).unwrap());
     for _ in 0..BATCH + 2 {
         let tuned = producer(&store, false);
         send(&store, &tuned, 1, measured(1, 10_000));
-        assert!(store.goodbye(&tuned).unwrap());
+        assert!(!with_goodbyes || store.goodbye(&tuned).unwrap());
     }
     let present = totals(&store);
     assert_eq!(present.saved_bytes, 100_000.0 * (BATCH + 2) as f64);
-    assert_eq!(store.prune_at(now_ms(), 0).unwrap(), BATCH + 3);
+    let now = now_ms() + millis(after);
+    assert_eq!(store.prune_at(now, 0).unwrap(), BATCH + 3);
     let left = totals(&store);
     assert_eq!((present.known, left.known), (BATCH as u64 + 3, 0));
     assert_eq!(
