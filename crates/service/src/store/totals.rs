@@ -40,7 +40,7 @@ pub struct KindTotals {
     pub reported: u64,
     /// Those that could be compared with a baseline, forgotten ones included.
     pub compared: u64,
-    /// Those that delivered something with changes applied, and have no baseline.
+    /// Those that delivered something, are not known to run without changes and have no baseline.
     pub without_baseline: u64,
     /// Bytes saved by those that could be compared, forgotten ones included.
     pub saved_bytes: f64,
