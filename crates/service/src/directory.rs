@@ -141,6 +141,7 @@ impl Directory {
             (String::new(), self.decide(&rules, &traits), false)
         } else {
             self.masker.registration(&mut message);
+            registration::cut(&mut message);
             let is_veiled = Traits::of(&message) != traits;
             self.store.register(&message, is_veiled, |past| {
                 traits.remember(past);

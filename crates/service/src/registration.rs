@@ -1,4 +1,5 @@
-//! What of a registration is taken: it is shown in lists, and those have to end somewhere.
+//! What of a registration is taken. What names a client, or what rules look at, is taken whole or
+//! not at all; what is only shown is cut, because no limit of ours is one of librdkafka's.
 
 use superstream_protocol::RegisterClient;
 
@@ -8,64 +9,37 @@ use crate::rules;
 const MAX_ID: usize = 128;
 /// Longest tags, in characters: what the library sends at most.
 const MAX_TAGS: usize = 16 * 1024;
-/// Longest `client.id`, in characters.
-const MAX_CLIENT_ID: usize = 1_024;
-/// Longest path of a file, in characters.
+/// Longest `client.id`, in characters. librdkafka has no limit; the protocol of Kafka has no longer
+/// texts.
+const MAX_CLIENT_ID: usize = 32_767;
+/// What is kept of the path of a file, in characters.
 const MAX_PATH: usize = 4_096;
-/// Longest of all other texts, in characters: a host's name has 253.
+/// Longest of all other texts, and what is kept of them, in characters: a host's name has 253.
 const MAX_TEXT: usize = 256;
-/// Most addresses of one host.
+/// Addresses of one host that are kept.
 const MAX_ADDRESSES: usize = 256;
+/// What lists show of a `client.id`, in characters: they have to end somewhere.
+pub const MAX_SHOWN_CLIENT_ID: usize = 1_024;
 
 /// Whether a registration keeps to the limits; what to do where it does not.
 pub fn check(message: &RegisterClient) -> Result<(), String> {
-    if message.registration_id.as_deref() == Some("") {
+    let id = message.registration_id.as_deref();
+    if id == Some("") {
         return Err(format!(
             "registration_id is empty: give 1 to {MAX_ID} characters, or leave it out"
         ));
     }
     let client_id = rules::client_id(&message.config);
     for (name, text, most) in [
-        ("registration_id", text_of(&message.registration_id), MAX_ID),
+        ("registration_id", id.unwrap_or_default(), MAX_ID),
         ("tags", &message.tags, MAX_TAGS),
         ("client.id", &client_id, MAX_CLIENT_ID),
-        ("engine_file", text_of(&message.engine_file), MAX_PATH),
         ("language", &message.language, MAX_TEXT),
-        ("version", &message.version, MAX_TEXT),
-        ("client_ip", &message.client_ip, MAX_TEXT),
         ("client_host", &message.client_host, MAX_TEXT),
-        ("engine_version", text_of(&message.engine_version), MAX_TEXT),
-        (
-            "client_software_name",
-            text_of(&message.client_software_name),
-            MAX_TEXT,
-        ),
-        (
-            "client_software_version",
-            text_of(&message.client_software_version),
-            MAX_TEXT,
-        ),
-        (
-            "nats_connection_id",
-            text_of(&message.nats_connection_id),
-            MAX_TEXT,
-        ),
     ] {
         check_length(name, text, most)?;
     }
-    for address in &message.addresses {
-        check_length("an address", address, MAX_TEXT)?;
-    }
-    match message.addresses.len() {
-        0..=MAX_ADDRESSES => Ok(()),
-        count => Err(format!(
-            "there are {count} addresses: send at most {MAX_ADDRESSES}"
-        )),
-    }
-}
-
-fn text_of(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or_default()
+    Ok(())
 }
 
 fn check_length(name: &str, text: &str, most: usize) -> Result<(), String> {
@@ -74,5 +48,30 @@ fn check_length(name: &str, text: &str, most: usize) -> Result<(), String> {
             "{name} has {length} characters: send at most {most}"
         )),
         _ => Ok(()),
+    }
+}
+
+/// Cuts what is only shown. It must be masked before: half a secret is not known for one.
+pub fn cut(message: &mut RegisterClient) {
+    message.addresses.truncate(MAX_ADDRESSES);
+    for text in [&mut message.version, &mut message.client_ip]
+        .into_iter()
+        .chain(&mut message.addresses)
+        .chain(&mut message.engine_version)
+        .chain(&mut message.client_software_name)
+        .chain(&mut message.client_software_version)
+        .chain(&mut message.nats_connection_id)
+    {
+        cut_to(text, MAX_TEXT);
+    }
+    if let Some(file) = &mut message.engine_file {
+        cut_to(file, MAX_PATH);
+    }
+}
+
+/// Leaves a text so many characters.
+pub fn cut_to(text: &mut String, most: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
     }
 }

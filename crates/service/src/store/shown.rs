@@ -9,6 +9,7 @@ use superstream_protocol::{
 use super::figures::{self, Figures};
 use super::{CONSUMED, ClientId, PRODUCED, Store, StoreError, baselines, is_alive, now_ms};
 use crate::glob;
+use crate::registration::{MAX_SHOWN_CLIENT_ID, cut_to};
 use crate::view::{
     Baseline, ClientDetail, ClientFigures, ClientList, ClientSummary, Latencies, ListQuery, Rates,
     ReportedError, Saved,
@@ -133,10 +134,12 @@ fn summary(row: &Row<'_>) -> Result<(ClientId, ClientSummary, RegisterClient), S
     let registration: RegisterClient =
         serde_json::from_str(&row.get::<_, String>("registration")?)?;
     let mode: Mode = serde_json::from_value(row.get::<_, String>("mode")?.into())?;
+    let mut client_id: String = row.get("client_id")?;
+    cut_to(&mut client_id, MAX_SHOWN_CLIENT_ID);
     let shown = ClientSummary {
         client_hash: row.get("hash")?,
         kind: registration.kind,
-        client_id: row.get("client_id")?,
+        client_id,
         client_host: registration.client_host.clone(),
         language: registration.language.clone(),
         tags: registration.tags.clone(),
