@@ -32,7 +32,7 @@ fn summary_columns(now: &str, interval: &str) -> String {
          f.at_ms AS figures_at_ms, f.only_topic AS only_topic, \
          f.merged_clients AS merged_clients, \
          f.is_comparable AS is_comparable, f.is_baseline AS is_baseline, \
-         f.restarts AS restarts, h.number AS last_number, \
+         f.restarts AS restarts, f.application IS NOT NULL AS has_application, h.number AS last_number, \
          baseline.hash AS baseline_hash"
             .to_owned(),
     ]
@@ -225,6 +225,11 @@ fn missing(row: &Row<'_>) -> Result<Option<&'static str>, StoreError> {
         Some("figures of other clients were added to its own while the service was away")
     } else if kind.is_none() {
         Some("the client has not said of which kind it is")
+    } else if !row.get::<_, bool>("has_application")? {
+        Some(
+            "the client's client.id or list of brokers is masked, or the list is longer than 16 \
+             KiB: its application cannot be told from others",
+        )
     } else if only_topic.is_none() {
         Some(
             "the client produced to several topics, and bytes on the wire cannot be told apart by \

@@ -176,9 +176,39 @@ fn nobody_is_compared_with_another_cluster() {
     has_none(&service, &client(&json!({}), &changed(), TUNED), "brokers");
     // The engine's two names of one property.
     let alias = json!({"bootstrap.servers": "staging:9092"});
-    for brokers in [&staging, &alias] {
+    // An empty text names none.
+    let both = json!({"metadata.broker.list": "", "bootstrap.servers": "staging:9092"});
+    for brokers in [&staging, &alias, &both] {
         let same = client(brokers, &changed(), TUNED);
         assert_eq!(figures(&service, &same)["baseline"]["client_hash"], before);
+    }
+}
+
+#[test]
+fn nobody_is_compared_where_the_cluster_cannot_be_told() {
+    let service = Service::start(&[]);
+    let run_of = |client_id: &str, brokers: &str, config: &Value, produced| {
+        let names = json!({"client.id": client_id, "bootstrap.servers": brokers});
+        let registration = json!({"type": "producer", "config": names});
+        let hash = registered(&service, &registration, config);
+        run(&service, &hash, produced);
+        hash
+    };
+    let unchanged = json!({"changes": []});
+    let list = |bytes: usize| "é".repeat(bytes / 2);
+    let before = run_of("orders", &list(16_384), &unchanged, STOCK);
+    let after = run_of("orders", &list(16_384), &changed(), TUNED);
+    assert_eq!(figures(&service, &after)["baseline"]["client_hash"], before);
+
+    let too_long = list(16_386);
+    for (client_id, brokers) in [
+        ("orders", too_long.as_str()),
+        ("orders", "[masked]"),
+        ("[masked]", "kafka:9092"),
+    ] {
+        run_of(client_id, brokers, &unchanged, STOCK);
+        let after = run_of(client_id, brokers, &changed(), TUNED);
+        has_none(&service, &after, "cannot be told from others");
     }
 }
 

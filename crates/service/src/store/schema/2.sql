@@ -18,16 +18,23 @@ ALTER TABLE clients ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 600000;
 -- Holds all that sums and filters ask of every client: in its row, it comes after large texts.
 DROP INDEX clients_seen;
 CREATE INDEX clients_seen ON clients (seen_ms, gone_ms, interval_ms, kind, is_stock);
+-- The brokers, as configured. The second name is an alias of the first.
+ALTER TABLE clients ADD COLUMN brokers TEXT AS (
+    coalesce(
+        nullif(registration ->> '$.config."metadata.broker.list"', ''),
+        registration ->> '$.config."bootstrap.servers"'
+    )
+) VIRTUAL;
 -- Names the application that a client is a run of: one name on two clusters is two applications, and
 -- who has the default `client.id` is the same on its own host alone. NULL where the client did not
--- say of which kind it is. The second name of the brokers is an alias of the first.
+-- say of which kind it is, and where it cannot be told from others: the library masks what is too
+-- long for it, and half a list of brokers may be that of two clusters.
 ALTER TABLE clients ADD COLUMN application TEXT AS (
-    CASE WHEN kind IS NOT NULL THEN json_array(
-        kind, client_id, tags, CASE WHEN client_id IN ('', 'rdkafka') THEN host END,
-        coalesce(
-            registration ->> '$.config."metadata.broker.list"',
-            registration ->> '$.config."bootstrap.servers"'
-        )
+    CASE WHEN kind IS NOT NULL
+        AND client_id <> '[masked]'
+        AND (brokers IS NULL OR (brokers <> '[masked]' AND octet_length(brokers) <= 16384))
+    THEN json_array(
+        kind, client_id, tags, CASE WHEN client_id IN ('', 'rdkafka') THEN host END, brokers
     ) END
 ) VIRTUAL;
 
