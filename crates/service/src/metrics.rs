@@ -16,75 +16,57 @@ const KINDS: [&str; 2] = ["consumer", "producer"];
 /// last whole number in a bucket of the clients, so that nothing has to be divided between two.
 const LATENCY_POWERS: std::ops::RangeInclusive<u32> = 7..=27;
 
-/// One family of counters over the figures.
-struct Family {
-    name: &'static str,
-    unit: Option<&'static str>,
-    help: &'static str,
-    of: fn(&Figures) -> u64,
-}
+/// A family of counters over the figures: its name without ours in front, its number, and what
+/// that tells.
+type Family = (&'static str, fn(&Figures) -> u64, &'static str);
 
 const FIGURES: [Family; 10] = [
-    Family {
-        name: "superstream_delivered_records",
-        unit: None,
-        help: "Records that brokers have acknowledged.",
-        of: |figures| figures.delivered_records,
-    },
-    Family {
-        name: "superstream_delivered_bytes",
-        unit: Some("bytes"),
-        help: "Keys and values of records that brokers have acknowledged.",
-        of: |figures| figures.delivered_bytes,
-    },
-    Family {
-        name: "superstream_failed_records",
-        unit: None,
-        help: "Records that were given up.",
-        of: |figures| figures.failed_records,
-    },
-    Family {
-        name: "superstream_refused_records",
-        unit: None,
-        help: "Records that produce gave back at once.",
-        of: |figures| figures.refused_records,
-    },
-    Family {
-        name: "superstream_produce_requests",
-        unit: None,
-        help: "Produce requests, retries included.",
-        of: |figures| figures.produce_requests,
-    },
-    Family {
-        name: "superstream_produce_wire_bytes",
-        unit: Some("bytes"),
-        help: "Bytes of produce requests, after compression and before TLS.",
-        of: |figures| figures.wire_bytes,
-    },
-    Family {
-        name: "superstream_consumed_records",
-        unit: None,
-        help: "Records that were handed to applications.",
-        of: |figures| figures.consumed_records,
-    },
-    Family {
-        name: "superstream_consumed_bytes",
-        unit: Some("bytes"),
-        help: "Keys and values of records that were handed to applications.",
-        of: |figures| figures.consumed_bytes,
-    },
-    Family {
-        name: "superstream_fetch_requests",
-        unit: None,
-        help: "Fetch requests.",
-        of: |figures| figures.fetch_requests,
-    },
-    Family {
-        name: "superstream_fetched_bytes",
-        unit: Some("bytes"),
-        help: "Bytes of answers to fetch requests, before decompression and after TLS.",
-        of: |figures| figures.fetched_bytes,
-    },
+    (
+        "delivered_records",
+        |f| f.delivered_records,
+        "Records that brokers have acknowledged.",
+    ),
+    (
+        "delivered_bytes",
+        |f| f.delivered_bytes,
+        "Keys and values of records that brokers have acknowledged.",
+    ),
+    (
+        "failed_records",
+        |f| f.failed_records,
+        "Records that were given up.",
+    ),
+    (
+        "refused_records",
+        |f| f.refused_records,
+        "Records that produce gave back at once.",
+    ),
+    (
+        "produce_requests",
+        |f| f.produce_requests,
+        "Produce requests, retries included.",
+    ),
+    (
+        "produce_wire_bytes",
+        |f| f.wire_bytes,
+        "Bytes of produce requests, after compression and before TLS.",
+    ),
+    (
+        "consumed_records",
+        |f| f.consumed_records,
+        "Records that were handed to applications.",
+    ),
+    (
+        "consumed_bytes",
+        |f| f.consumed_bytes,
+        "Keys and values of records that were handed to applications.",
+    ),
+    ("fetch_requests", |f| f.fetch_requests, "Fetch requests."),
+    (
+        "fetched_bytes",
+        |f| f.fetched_bytes,
+        "Bytes of answers to fetch requests, before decompression and after TLS.",
+    ),
 ];
 
 /// The whole text.
@@ -114,12 +96,15 @@ pub fn text(totals: &Totals, tally: &Tally) -> String {
         "Clients that have not gone and were heard of in the last three report intervals.",
     );
     text.samples("superstream_clients_alive", "type", by_type(|t| t.alive));
-    for family in FIGURES {
-        text.counter(family.name, family.unit, family.help);
+    for (name, of, help) in FIGURES {
+        let name = format!("superstream_{name}");
+        // A unit has to be the end of its name.
+        let unit = name.ends_with("_bytes").then_some("bytes");
+        text.counter(&name, unit, help);
         let samples = totals
             .iter()
-            .map(|(kind, totals)| (kind.as_str(), (family.of)(&totals.figures)));
-        text.samples(&format!("{}_total", family.name), "type", samples);
+            .map(|(kind, totals)| (kind.as_str(), of(&totals.figures)));
+        text.samples(&format!("{name}_total"), "type", samples);
     }
     text.family(
         "superstream_saved_bytes",
