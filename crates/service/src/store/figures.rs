@@ -120,52 +120,33 @@ impl Figures {
     }
 
     /// The numbers in the order of [`COLUMNS`].
-    pub fn values(&self) -> [u64; COUNT] {
-        [
-            self.measured_ms,
-            self.accepted_records,
-            self.delivered_records,
-            self.delivered_bytes,
-            self.failed_records,
-            self.refused_records,
-            self.produce_requests,
-            self.wire_bytes,
-            self.consumed_records,
-            self.consumed_bytes,
-            self.fetch_requests,
-            self.fetched_bytes,
-        ]
+    pub fn values(mut self) -> [u64; COUNT] {
+        self.numbers().map(|number| *number)
     }
 
     fn of_values(values: [u64; COUNT]) -> Self {
-        let [
-            measured_ms,
-            accepted_records,
-            delivered_records,
-            delivered_bytes,
-            failed_records,
-            refused_records,
-            produce_requests,
-            wire_bytes,
-            consumed_records,
-            consumed_bytes,
-            fetch_requests,
-            fetched_bytes,
-        ] = values;
-        Self {
-            measured_ms,
-            accepted_records,
-            delivered_records,
-            delivered_bytes,
-            failed_records,
-            refused_records,
-            produce_requests,
-            wire_bytes,
-            consumed_records,
-            consumed_bytes,
-            fetch_requests,
-            fetched_bytes,
+        let mut figures = Self::default();
+        for (number, value) in figures.numbers().into_iter().zip(values) {
+            *number = value;
         }
+        figures
+    }
+
+    fn numbers(&mut self) -> [&mut u64; COUNT] {
+        [
+            &mut self.measured_ms,
+            &mut self.accepted_records,
+            &mut self.delivered_records,
+            &mut self.delivered_bytes,
+            &mut self.failed_records,
+            &mut self.refused_records,
+            &mut self.produce_requests,
+            &mut self.wire_bytes,
+            &mut self.consumed_records,
+            &mut self.consumed_bytes,
+            &mut self.fetch_requests,
+            &mut self.fetched_bytes,
+        ]
     }
 
     fn each(self, other: Self, with: impl Fn(u64, u64) -> u64) -> Self {
