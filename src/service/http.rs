@@ -6,7 +6,6 @@
 
 use std::io::ErrorKind;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -16,7 +15,6 @@ use superstream_protocol::{
     ClientConfigUpdate, ClientError, Problem, RegisterClient, Registered, Reports, ReportsTaken,
 };
 use ureq::http::{Request, Response, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
@@ -49,20 +47,8 @@ impl Http {
     /// `base` is the service's address, without a trailing slash. `patience` is what a creator
     /// waits: a message that nobody waits for must not hold up one for much longer.
     pub fn new(base: &str, token: Option<Token>, patience: Duration) -> Self {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .user_agent(concat!(
-                "superstream-librdkafka/",
-                env!("CARGO_PKG_VERSION")
-            ))
+        let name = concat!("superstream-librdkafka/", env!("CARGO_PKG_VERSION"));
+        let config = superstream_settings::agent(name)
             .max_idle_connections(1)
             .build();
         Self {

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod agent;
 mod endpoint;
 mod token;
 
@@ -12,6 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use agent::agent;
 pub use endpoint::Endpoint;
 pub use token::{Token, TokenSource};
 

@@ -3,14 +3,12 @@
 //! and the token goes to the given address alone, through no proxy.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use superstream_protocol::Problem;
 use superstream_settings::{Endpoint, Token, TokenSource};
 use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::View;
@@ -21,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: u32 = 500;
 /// As many pages as hold 100,000 registrations.
 const MOST_PAGES: usize = 200;
-/// A page of clients with the longest names and tags that a service takes.
+/// A page of clients with the longest names and tags that a service shows.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest sentence of the service that is shown.
 const MAX_REASON_CHARS: usize = 300;
@@ -73,19 +71,10 @@ impl Service {
         let mut query = vec![("limit", PAGE.to_string())];
         query.extend((!view.all).then(|| ("alive", true.to_string())));
         query.extend(view.tags.iter().map(|tag| ("tag", tag.as_text())));
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .user_agent(concat!("superstream-top/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let config =
+            superstream_settings::agent(concat!("superstream-top/", env!("CARGO_PKG_VERSION")))
+                .timeout_global(Some(PATIENCE))
+                .build();
         Self {
             agent: config.into(),
             base: endpoint.to_string(),
