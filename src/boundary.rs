@@ -60,7 +60,8 @@ pub fn catch_keeping_errno<T>(work: impl FnOnce() -> T) -> Option<T> {
 fn quiet_panics() {
     // Not a `Once`: a child that was forked while it runs would wait for it for ever.
     static DONE: AtomicBool = AtomicBool::new(false);
-    if !DONE.swap(true, Ordering::Relaxed) {
+    // Looked at first: hooks come here for each request, on many threads.
+    if !DONE.load(Ordering::Relaxed) && !DONE.swap(true, Ordering::Relaxed) {
         std::panic::set_hook(Box::new(keep_place));
     }
 }

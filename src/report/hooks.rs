@@ -59,6 +59,30 @@ impl Message {
     }
 }
 
+/// Counts for the client, if it is still the one that the slot serves.
+///
+/// # Safety
+/// `opaque` is what [`add`] gave the engine.
+unsafe fn counted(
+    handle: *mut rd_kafka_s,
+    opaque: *mut c_void,
+    count: impl FnOnce(&Slot, &Counts),
+) -> ResponseError {
+    // SAFETY: the caller's contract.
+    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+        count(slot, counts);
+    }
+    ffi::NO_ERROR
+}
+
+/// What may allocate, and so must not let a panic out. What is done for each record is less than
+/// this guard.
+fn caught(count: impl FnOnce(&Slot, &Counts)) -> impl FnOnce(&Slot, &Counts) {
+    |slot, counts| {
+        boundary::catch_keeping_errno(|| count(slot, counts));
+    }
+}
+
 // Each of the next three has one short way, for all records but a few. The others end in a call of
 // the same form, which leaves nothing to be done for the short way.
 
@@ -85,12 +109,13 @@ unsafe extern "C" fn sent_elsewhere(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) }
-        && let Some(topic) = slot.topic(counts, message.rkt)
-    {
-        topic.accepted.add(message.size());
+    unsafe {
+        counted(handle, opaque, |slot, counts| {
+            if let Some(topic) = slot.topic(counts, message.rkt) {
+                topic.accepted.add(message.size());
+            }
+        })
     }
-    ffi::NO_ERROR
 }
 
 unsafe extern "C" fn on_acknowledgement(
@@ -122,22 +147,21 @@ unsafe extern "C" fn acknowledged_elsewhere(
     message: &Message,
     opaque: *mut c_void,
 ) -> ResponseError {
-    // SAFETY: as in `on_send`.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+    let acknowledged = |slot: &Slot, counts: &Counts| {
         // Of a batch that is refused at once the engine passes the application's own array, whose
         // topics mean nothing: a topic is looked up, and never looked into.
         let topic = counts.topic_or_other(message.rkt.addr());
-        if message.err == ffi::NO_ERROR {
-            topic.used(message.partition);
-            let before = topic.delivered.add(message.size());
-            if before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
-                measure_latency(slot, counts, message);
-            }
-        } else {
-            not_delivered(slot, topic, message);
+        if message.err != ffi::NO_ERROR {
+            return not_delivered(slot, topic, message);
         }
-    }
-    ffi::NO_ERROR
+        topic.used(message.partition);
+        let before = topic.delivered.add(message.size());
+        if before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
+            measure_latency(slot, counts, message);
+        }
+    };
+    // SAFETY: as in `on_send`.
+    unsafe { counted(handle, opaque, acknowledged) }
 }
 
 #[cold]
@@ -148,10 +172,11 @@ unsafe extern "C" fn sampled(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
-        measure_latency(slot, counts, message);
+    unsafe {
+        counted(handle, opaque, |slot, counts| {
+            measure_latency(slot, counts, message);
+        })
     }
-    ffi::NO_ERROR
 }
 
 fn measure_latency(slot: &Slot, counts: &Counts, message: &Message) {
@@ -195,13 +220,14 @@ unsafe extern "C" fn consumed_elsewhere(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) }
-        && let Some(topic) = slot.topic(counts, message.rkt)
-    {
-        topic.used(message.partition);
-        topic.consumed.add(message.size());
+    unsafe {
+        counted(handle, opaque, |slot, counts| {
+            if let Some(topic) = slot.topic(counts, message.rkt) {
+                topic.used(message.partition);
+                topic.consumed.add(message.size());
+            }
+        })
     }
-    ffi::NO_ERROR
 }
 
 unsafe extern "C" fn on_request_sent(
@@ -215,20 +241,18 @@ unsafe extern "C" fn on_request_sent(
     size: usize,
     opaque: *mut c_void,
 ) -> ResponseError {
+    let sent = |_: &Slot, counts: &Counts| {
+        // SAFETY: the engine gives a C string that is valid during the call.
+        let broker = unsafe { broker(counts, broker_id, broker_name) };
+        broker.sent.add(size);
+        match api_key {
+            ffi::PRODUCE => broker.produce.add(size),
+            ffi::FETCH => broker.fetch.add(size),
+            _ => 0,
+        };
+    };
     // SAFETY: as in `on_send`.
-    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
-        boundary::catch_keeping_errno(|| {
-            // SAFETY: the engine gives a C string that is valid during the call.
-            let broker = unsafe { broker(counts, broker_id, broker_name) };
-            broker.sent.add(size);
-            match api_key {
-                ffi::PRODUCE => broker.produce.add(size),
-                ffi::FETCH => broker.fetch.add(size),
-                _ => 0,
-            };
-        });
-    }
-    ffi::NO_ERROR
+    unsafe { counted(handle, opaque, caught(sent)) }
 }
 
 unsafe extern "C" fn on_response_received(
@@ -244,30 +268,28 @@ unsafe extern "C" fn on_response_received(
     err: ResponseError,
     opaque: *mut c_void,
 ) -> ResponseError {
+    let received = |slot: &Slot, counts: &Counts| {
+        match err {
+            ffi::NO_ERROR => {}
+            // The client's own end is no trouble.
+            ffi::DESTROYED => return,
+            // The answer to a request that was given up before.
+            _ if api_key < 0 => return,
+            _ if is_first_word(slot, api_key) => counts.error(err),
+            _ => {}
+        }
+        if matches!(api_key, ffi::PRODUCE | ffi::FETCH) {
+            // SAFETY: the engine gives a C string that is valid during the call.
+            let broker = unsafe { broker(counts, broker_id, broker_name) };
+            broker.round_trip(round_trip);
+            // A request may end without an answer.
+            if api_key == ffi::FETCH && size > 0 {
+                broker.fetched(size + ANSWER_HEAD);
+            }
+        }
+    };
     // SAFETY: as in `on_send`.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
-        boundary::catch_keeping_errno(|| {
-            match err {
-                ffi::NO_ERROR => {}
-                // The client's own end is no trouble.
-                ffi::DESTROYED => return,
-                // The answer to a request that was given up before.
-                _ if api_key < 0 => return,
-                _ if is_first_word(slot, api_key) => counts.error(err),
-                _ => {}
-            }
-            if matches!(api_key, ffi::PRODUCE | ffi::FETCH) {
-                // SAFETY: the engine gives a C string that is valid during the call.
-                let broker = unsafe { broker(counts, broker_id, broker_name) };
-                broker.round_trip(round_trip);
-                // A request may end without an answer.
-                if api_key == ffi::FETCH && size > 0 {
-                    broker.fetched(size + ANSWER_HEAD);
-                }
-            }
-        });
-    }
-    ffi::NO_ERROR
+    unsafe { counted(handle, opaque, caught(received)) }
 }
 
 /// The figures of a broker. All that have no id of their own share one place, and no name.
@@ -300,10 +322,7 @@ unsafe extern "C" fn on_thread_start(
 ) -> ResponseError {
     MADE_FOR.set(Some(kind));
     // SAFETY: as in `on_send`.
-    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
-        counts.thread_began();
-    }
-    ffi::NO_ERROR
+    unsafe { counted(handle, opaque, |_, counts| counts.thread_began()) }
 }
 
 unsafe extern "C" fn on_thread_exit(
@@ -313,8 +332,5 @@ unsafe extern "C" fn on_thread_exit(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    if let Some((_, counts)) = unsafe { slot_of(handle, opaque) } {
-        counts.thread_ended();
-    }
-    ffi::NO_ERROR
+    unsafe { counted(handle, opaque, |_, counts| counts.thread_ended()) }
 }
