@@ -61,7 +61,7 @@ pub struct RegisterClient {
     /// `<server_name>:<client_id>` of the NATS connection; absent on other transports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nats_connection_id: Option<String>,
-    /// The language of the SDK: `c` for this library.
+    /// The language of the SDK; from this library that of the application, as far as it shows.
     pub language: String,
     /// The version of the SDK.
     pub version: String,
