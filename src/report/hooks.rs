@@ -154,7 +154,7 @@ unsafe extern "C" fn acknowledged_elsewhere(
         if message.err != ffi::NO_ERROR {
             return not_delivered(slot, topic, message);
         }
-        topic.used(message.partition);
+        topic.note_used(message.partition);
         let before = topic.delivered.add(message.size());
         if before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
             measure_latency(slot, counts, message);
@@ -223,7 +223,7 @@ unsafe extern "C" fn consumed_elsewhere(
     unsafe {
         counted(handle, opaque, |slot, counts| {
             if let Some(topic) = slot.topic(counts, message.rkt) {
-                topic.used(message.partition);
+                topic.note_used(message.partition);
                 topic.consumed.add(message.size());
             }
         })

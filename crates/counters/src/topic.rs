@@ -55,7 +55,7 @@ impl Topic {
     }
 
     /// Notes that a partition was used.
-    pub fn used(&self, partition: i32) {
+    pub fn note_used(&self, partition: i32) {
         let (word, bit) = place_of(partition);
         if let Some(word) = self.partitions.get(word) {
             word.fetch_or(bit, Ordering::Relaxed);

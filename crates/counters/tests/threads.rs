@@ -29,7 +29,7 @@ fn sums_are_exact_whoever_adds() {
                     let number = (record + thread) % 3;
                     let topic = counts.topic_named(key(number), || number.to_string());
                     topic.accepted.add(10);
-                    topic.used((record % 70) as i32);
+                    topic.note_used((record % 70) as i32);
                     topic.delivered.add(10);
                     counts.broker(7, || "kafka:9092/7".to_owned()).sent.add(100);
                     counts.error(-195);
