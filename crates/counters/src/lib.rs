@@ -25,21 +25,20 @@ use histogram::AtomicHistogram;
 use superstream_protocol::measured::{Durations, Measured};
 
 pub use broker::Broker;
-pub use lines::{Lines, Pair};
 use sync::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use table::Table;
-pub use topic::{MAX_PARTITIONS, Topic};
+pub use topic::Topic;
 
+/// Twice the topics of one client that are counted apart.
 #[cfg(not(loom))]
 const TOPIC_SLOTS: usize = 256;
 #[cfg(loom)]
 const TOPIC_SLOTS: usize = 2;
+/// Twice the brokers.
 #[cfg(not(loom))]
 const BROKER_SLOTS: usize = 128;
 #[cfg(loom)]
 const BROKER_SLOTS: usize = 2;
-/// Topics of one client that are counted apart.
-pub const MAX_TOPICS: usize = TOPIC_SLOTS / 2;
 /// Codes of errors that are counted apart; librdkafka has about 200, of which a client meets a few.
 const MAX_ERRORS: usize = 32;
 /// In place of a code where there are more: none of librdkafka's.

@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 use crate::table::Keyed;
 
 /// Partitions that are told apart. Those beyond are counted, and not named.
-pub const MAX_PARTITIONS: usize = 1024;
+const MAX_PARTITIONS: usize = 1024;
 const WORDS: usize = MAX_PARTITIONS / 64;
 
 /// The figures of one topic.
