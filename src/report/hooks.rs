@@ -292,16 +292,13 @@ unsafe extern "C" fn on_response_received(
     unsafe { counted(handle, opaque, caught(received)) }
 }
 
-/// The figures of a broker. All that have no id of their own share one place, and no name.
+/// The figures of a broker.
 ///
 /// # Safety
 /// As for [`text`].
 unsafe fn broker(counts: &Counts, id: i32, name: *const c_char) -> &Broker {
-    counts.broker(id, || match id < 0 {
-        true => String::new(),
-        // SAFETY: the caller's contract.
-        false => unsafe { text(name) },
-    })
+    // SAFETY: the caller's contract.
+    counts.broker(id, || unsafe { text(name) })
 }
 
 /// Whether an answer is told for the first time. One that another thread waits for is told twice:

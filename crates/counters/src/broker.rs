@@ -69,7 +69,7 @@ impl Keyed for Broker {
     }
 }
 
-/// -1 is an id too, and no key is 0.
+/// No key is 0.
 pub(crate) fn key(id: i32) -> usize {
     (id.cast_unsigned() as usize + 1) << 6
 }

@@ -62,6 +62,7 @@ pub struct Counts {
     /// Beyond the limit, and where the topic is not known.
     other_topics: Topic,
     brokers: Table<Broker, BROKER_SLOTS>,
+    /// Beyond the limit, and what has no id of its own.
     other_brokers: Broker,
     latency_us: Option<AtomicHistogram>,
     errors: [ErrorCount; MAX_ERRORS],
@@ -162,8 +163,12 @@ impl Counts {
         found.unwrap_or(&self.other_topics)
     }
 
-    /// A broker, whose `name` is asked for once.
+    /// A broker, whose `name` is asked for once. All that have no id share one place with those
+    /// beyond the limit: two rows of one id could not be told apart in the next report.
     pub fn broker(&self, id: i32, name: impl FnOnce() -> String) -> &Broker {
+        if id < 0 {
+            return &self.other_brokers;
+        }
         self.brokers
             .find_or_insert(broker::key(id), || Broker::new(id, name()))
             .unwrap_or(&self.other_brokers)

@@ -12,6 +12,7 @@ const THREADS: usize = 8;
 const RECORDS: usize = 20_000;
 /// As `docs/reports.md` says.
 const MAX_TOPICS: usize = 128;
+const MAX_BROKERS: i32 = 64;
 
 /// Addresses as an allocator gives them.
 fn key(topic: usize) -> usize {
@@ -81,6 +82,33 @@ fn topics_beyond_the_limit_are_summed() {
         assert!(found.is_some(), "{topic}");
     }
     assert!(counts.known_topic(key(MAX_TOPICS)).is_none());
+}
+
+/// Connections to bootstrap servers and coordinators have no id.
+#[test]
+fn brokers_beyond_the_limit_and_those_without_an_id_are_one() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    let counts = counters.of(OWNER).unwrap();
+    let requests = || {
+        for id in [-1, -1].into_iter().chain(0..MAX_BROKERS + 40) {
+            let broker = counts.broker(id, || format!("kafka-{id}:9092/{id}"));
+            broker.sent.add(100);
+            broker.round_trip(1500);
+        }
+    };
+    requests();
+    let earlier = counts.measured();
+    let (others, known): (Vec<_>, Vec<_>) =
+        earlier.brokers.iter().partition(|broker| broker.id < 0);
+    assert_eq!(known.len(), MAX_BROKERS as usize);
+    assert_eq!((others.len(), &*others[0].name), (1, ""));
+    assert_eq!(others[0].sent.requests, 42);
+
+    // What came later is as much, of each.
+    requests();
+    let later = counts.measured().since(&earlier);
+    assert_eq!(later.brokers, earlier.brokers);
 }
 
 #[test]
