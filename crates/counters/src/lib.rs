@@ -18,11 +18,12 @@ mod table;
 mod topic;
 
 use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use histogram::AtomicHistogram;
-use superstream_protocol::measured::{Durations, Measured};
+use superstream_protocol::measured::{Durations, Measured, TopicFigures};
 
 pub use broker::Broker;
 use sync::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
@@ -217,7 +218,11 @@ impl Counts {
     /// The figures up to now. They are exact once they are final; before, what is counted meanwhile
     /// may be in some and not yet in others.
     pub fn measured(&self) -> Measured {
-        let topics = self.topics.iter();
+        let mut topics = BTreeMap::<_, TopicFigures>::new();
+        for topic in self.topics.iter() {
+            let named = topics.entry(topic.name().to_owned()).or_default();
+            named.add(&topic.figures());
+        }
         let others = self.other_brokers.figures();
         let others = (others.sent.requests > 0).then_some(others);
         let mut brokers: Vec<_> = self.brokers.iter().map(Broker::figures).collect();
@@ -231,9 +236,7 @@ impl Counts {
         let errors = errors.chain([(OTHER_ERRORS, other_errors)]);
         let latency = self.latency_us.as_ref();
         Measured {
-            topics: topics
-                .map(|topic| (topic.name().to_owned(), topic.figures()))
-                .collect(),
+            topics,
             other_topics: self.other_topics.figures(),
             brokers,
             delivery_latency_us: latency

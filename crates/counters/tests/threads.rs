@@ -84,6 +84,23 @@ fn topics_beyond_the_limit_are_summed() {
     assert!(counts.known_topic(key(MAX_TOPICS)).is_none());
 }
 
+#[test]
+fn topics_of_one_name_are_one() {
+    let counters = Counters::default();
+    counters.begin(OWNER);
+    let counts = counters.of(OWNER).unwrap();
+    for partition in 0..3 {
+        let topic = counts.topic_named(key(partition), || "orders".to_owned());
+        topic.accepted.add(10);
+        topic.note_used(partition as i32);
+    }
+    let measured = counts.measured();
+    assert_eq!(measured.topics.len(), 1);
+    let orders = &measured.topics["orders"];
+    assert_eq!((orders.accepted.records, orders.accepted.bytes), (3, 30));
+    assert_eq!(orders.produced_partitions, [0, 1, 2]);
+}
+
 /// Connections to bootstrap servers and coordinators have no id.
 #[test]
 fn brokers_beyond_the_limit_and_those_without_an_id_are_one() {

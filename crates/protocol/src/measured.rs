@@ -310,7 +310,7 @@ impl TopicFigures {
     }
 
     /// Adds figures of the same topic.
-    fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.add_records(other);
         for (own, others) in [
             (&mut self.produced_partitions, &other.produced_partitions),
