@@ -23,7 +23,8 @@ impl Pair {
     pub fn add(&self, bytes: usize) -> u64 {
         // A size is 64 bits wide at the most.
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed)
+        // What was added before can be seen by who sees this: see `Topic::sums`.
+        self.count.fetch_add(1, Ordering::Release)
     }
 
     fn get(&self) -> (u64, u64) {
