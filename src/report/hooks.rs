@@ -111,9 +111,8 @@ unsafe extern "C" fn sent_elsewhere(
     // SAFETY: as in `on_send`.
     unsafe {
         counted(handle, opaque, |slot, counts| {
-            if let Some(topic) = slot.topic(counts, message.rkt) {
-                topic.accepted.add(message.size());
-            }
+            let topic = slot.topic(counts, message.rkt);
+            topic.accepted.add(message.size());
         })
     }
 }
@@ -150,7 +149,7 @@ unsafe extern "C" fn acknowledged_elsewhere(
     let acknowledged = |slot: &Slot, counts: &Counts| {
         // Of a batch that is refused at once the engine passes the application's own array, whose
         // topics mean nothing: a topic is looked up, and never looked into.
-        let topic = counts.topic_or_other(message.rkt.addr());
+        let topic = counts.topic_if_known(message.rkt.addr());
         if message.err != ffi::NO_ERROR {
             return not_delivered(slot, topic, message);
         }
@@ -222,10 +221,9 @@ unsafe extern "C" fn consumed_elsewhere(
     // SAFETY: as in `on_send`.
     unsafe {
         counted(handle, opaque, |slot, counts| {
-            if let Some(topic) = slot.topic(counts, message.rkt) {
-                topic.note_used(message.partition);
-                topic.consumed.add(message.size());
-            }
+            let topic = slot.topic(counts, message.rkt);
+            topic.note_used(message.partition);
+            topic.consumed.add(message.size());
         })
     }
 }

@@ -109,29 +109,36 @@ impl Slot {
         unsafe { self.engine.load(Ordering::Acquire).as_ref() }
     }
 
-    /// A topic of the client's. What it is called is asked once.
-    pub fn topic<'c>(&self, counts: &'c Counts, topic: *mut rd_kafka_topic_s) -> Option<&'c Topic> {
-        let known = counts.topic_at_limit(topic.addr());
-        known.or_else(|| self.new_topic(counts, topic))
+    /// A topic of the client's. What it is called is asked once, and that alone may allocate: there
+    /// may be more topics than are told apart, with as many records.
+    pub fn topic<'c>(&self, counts: &'c Counts, topic: *mut rd_kafka_topic_s) -> &'c Topic {
+        let mut is_new = false;
+        let found = counts.topic(topic.addr(), || {
+            is_new = true;
+            boundary::catch_keeping_errno(|| self.name_of(topic)).unwrap_or_default()
+        });
+        if is_new {
+            boundary::catch_keeping_errno(tell_of_new_topics);
+        }
+        found
     }
 
-    #[cold]
-    fn new_topic<'c>(&self, counts: &'c Counts, topic: *mut rd_kafka_topic_s) -> Option<&'c Topic> {
-        let found = boundary::catch_keeping_errno(|| {
-            let engine = self.engine()?;
-            let name = || {
-                // SAFETY: the engine's topic, of a message that it hands out.
-                let name = unsafe { (engine.topic_name)(topic) };
-                // SAFETY: the engine gives a C string that lives as long as the topic.
-                unsafe { text(name) }
-            };
-            let found = counts.topic_named(topic.addr(), name);
-            if let Some(process) = process::current() {
-                process.session.has_new_topics();
-            }
-            Some(found)
-        });
-        found.flatten()
+    fn name_of(&self, topic: *mut rd_kafka_topic_s) -> String {
+        let Some(engine) = self.engine() else {
+            return String::new();
+        };
+        // SAFETY: the engine's topic, of a message that it hands out.
+        let name = unsafe { (engine.topic_name)(topic) };
+        // SAFETY: the engine gives a C string that lives as long as the topic.
+        unsafe { text(name) }
+    }
+}
+
+/// Once the topic is among the counts: the thread that is woken looks there at once.
+#[cold]
+fn tell_of_new_topics() {
+    if let Some(process) = process::current() {
+        process.session.has_new_topics();
     }
 }
 
@@ -156,7 +163,7 @@ pub unsafe fn slot_of(
 pub unsafe fn topic_of(message: &Message, opaque: *mut c_void) -> Option<&'static Topic> {
     // SAFETY: a slot, which is never freed.
     let slot = unsafe { &*opaque.cast::<Slot>() };
-    slot.counters.of_anybody().topic(message.rkt.addr())
+    slot.counters.of_anybody().topic_at_once(message.rkt.addr())
 }
 
 /// # Safety

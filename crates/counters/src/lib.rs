@@ -137,28 +137,17 @@ impl Counts {
     /// A topic that was seen before, where it is found at once. Its key is its address in the
     /// engine, which holds for the client's life.
     #[inline(always)]
-    pub fn topic(&self, key: usize) -> Option<&Topic> {
+    pub fn topic_at_once(&self, key: usize) -> Option<&Topic> {
         self.topics.first(key)
     }
 
-    /// A topic that was seen before; beyond the limit, what is counted for all others.
-    pub fn topic_at_limit(&self, key: usize) -> Option<&Topic> {
-        let known = self.known_topic(key);
-        known.or_else(|| self.topics.is_full().then_some(&self.other_topics))
-    }
-
     /// A topic that was seen before, or else what is counted for all others.
-    pub fn topic_or_other(&self, key: usize) -> &Topic {
-        self.known_topic(key).unwrap_or(&self.other_topics)
-    }
-
-    /// A topic that was seen before.
-    pub fn known_topic(&self, key: usize) -> Option<&Topic> {
-        self.topics.find(key)
+    pub fn topic_if_known(&self, key: usize) -> &Topic {
+        self.topics.find(key).unwrap_or(&self.other_topics)
     }
 
     /// A topic, whose `name` is asked for once. Beyond the limit, what is counted for all others.
-    pub fn topic_named(&self, key: usize, name: impl FnOnce() -> String) -> &Topic {
+    pub fn topic(&self, key: usize, name: impl FnOnce() -> String) -> &Topic {
         let make = || Topic::new(key, name());
         let found = self.topics.find_or_insert(key, make);
         found.unwrap_or(&self.other_topics)
