@@ -10,7 +10,7 @@ use std::ptr;
 
 use superstream_counters::{Broker, Counts, Topic};
 
-use super::slots::{Slot, slot_of, text, topic_of};
+use super::slots::{Slot, text};
 use crate::boundary;
 use crate::engine::Engine;
 use crate::engine::ffi::{self, Message, ResponseError, rd_kafka_s};
@@ -68,11 +68,23 @@ unsafe fn counted(
     opaque: *mut c_void,
     count: impl FnOnce(&Slot, &Counts),
 ) -> ResponseError {
-    // SAFETY: the caller's contract.
-    if let Some((slot, counts)) = unsafe { slot_of(handle, opaque) } {
+    // SAFETY: the caller's contract; a slot is never freed.
+    let slot = unsafe { &*opaque.cast::<Slot>() };
+    if let Some(counts) = slot.counts(handle.addr()) {
         count(slot, counts);
     }
     ffi::NO_ERROR
+}
+
+/// The message of a hook, and its topic where that is found at once.
+///
+/// # Safety
+/// `message` is what the engine gave the hook, and `opaque` what [`add`] gave the engine.
+#[inline(always)]
+unsafe fn seen<'m>(message: *mut Message, opaque: *mut c_void) -> (&'m Message, Option<&'m Topic>) {
+    // SAFETY: a message is valid during the call, and a slot is never freed.
+    let (message, slot) = unsafe { (&*message, &*opaque.cast::<Slot>()) };
+    (message, slot.topic_at_once(message.rkt))
 }
 
 /// What may allocate, and so must not let a panic out. What is done for each record is less than
@@ -91,8 +103,8 @@ unsafe extern "C" fn on_send(
     message: *mut Message,
     opaque: *mut c_void,
 ) -> ResponseError {
-    // SAFETY: the engine gives a message that is valid during the call, and what we gave it.
-    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    // SAFETY: from the engine, which gives back what we gave it.
+    let (message, topic) = unsafe { seen(message, opaque) };
     let Some(topic) = topic else {
         // SAFETY: as above.
         return unsafe { sent_elsewhere(handle, message, opaque) };
@@ -123,7 +135,7 @@ unsafe extern "C" fn on_acknowledgement(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    let (message, topic) = unsafe { seen(message, opaque) };
     if message.err == ffi::NO_ERROR
         && let Some(topic) = topic
         && topic.was_used(message.partition)
@@ -200,7 +212,7 @@ unsafe extern "C" fn on_consume(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    let (message, topic) = unsafe { (&*message, topic_of(&*message, opaque)) };
+    let (message, topic) = unsafe { seen(message, opaque) };
     if let Some(topic) = topic
         && topic.was_used(message.partition)
     {

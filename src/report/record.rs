@@ -162,8 +162,7 @@ impl Client {
         }
         let (slot, last) = (*slot, measure(slot, *handle, *since));
         *counting = Counting::Final(Box::new(last.unwrap_or_default()));
-        // SAFETY: final, by its own word.
-        unsafe { pool.give_back(slot) };
+        pool.give_back(slot);
         true
     }
 

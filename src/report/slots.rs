@@ -5,25 +5,31 @@
 //! rdkafka_topic.c, and `rd_kafka_topic_partitions_remove`, called by `rd_kafka_destroy_internal`
 //! alone).
 
-use std::ffi::{CStr, c_char, c_void};
+use std::collections::VecDeque;
+use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use superstream_counters::{Counters, Counts, Topic};
 
 use crate::boundary;
 use crate::engine::Engine;
-use crate::engine::ffi::{Message, rd_kafka_s, rd_kafka_topic_s};
+use crate::engine::ffi::{rd_kafka_s, rd_kafka_topic_s};
 use crate::lock::lock;
 use crate::process;
 
-/// A thread runs so long after it was made. Not longer: a process may end soon after its client.
+/// We wait this long for a thread that was just made to report itself. Not longer: a process may end
+/// soon after its client.
 const THREADS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
 /// The threads of an old engine are gone so long after a client's end.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(60);
+/// A slot lies so long before it serves another client.
+const QUARANTINE: Duration = Duration::from_secs(60);
+/// Where more lie there, the oldest does so at once: what many clients leave behind must not grow.
+const QUARANTINED: usize = 16;
 
 /// What the hooks of a client are given. It lives as long as the process, for a hook may come after
 /// its client's end, and serves one client after another.
@@ -33,9 +39,12 @@ pub struct Slot {
     engine: AtomicPtr<Engine>,
 }
 
-/// Slots that serve nobody now.
+/// Slots that serve nobody now, and since when: the oldest come first. Figures are final when the
+/// client's threads have said that they end, and that is no proof: the main thread says so before it
+/// destroys the client, and the application's own purges queues after that. So no memory is freed
+/// then. A slot's owner is taken away first, which leaves only hooks that had begun.
 #[derive(Default)]
-pub struct Pool(Mutex<Vec<&'static Slot>>);
+pub struct Pool(Mutex<VecDeque<(Instant, &'static Slot)>>);
 
 impl fmt::Debug for Slot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,22 +61,38 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A slot that counts for a client from now on.
     pub fn take(&self, engine: &'static Engine, handle: *mut rd_kafka_s) -> &'static Slot {
-        let free = lock(&self.0).pop();
-        let slot = free.unwrap_or_else(|| Box::leak(Box::default()));
+        let slot = self.empty(Instant::now());
         slot.engine
             .store(ptr::from_ref(engine).cast_mut(), Ordering::Release);
         slot.counters.begin(handle.addr());
         slot
     }
 
-    /// Takes a slot back.
-    ///
-    /// # Safety
-    /// No hook of its client counts any more: see [`Slot::is_final`].
-    pub unsafe fn give_back(&self, slot: &'static Slot) {
-        // SAFETY: the caller's contract.
+    /// Takes back a slot of which the last figures were taken.
+    pub fn give_back(&self, slot: &'static Slot) {
+        slot.counters.end();
+        lock(&self.0).push_back((Instant::now(), slot));
+    }
+
+    /// A slot on which nothing is counted: one that has lain for long, or else a new one.
+    fn empty(&self, now: Instant) -> &'static Slot {
+        let mut quarantined = lock(&self.0);
+        let has_lain = |since: Instant| now.saturating_duration_since(since) >= QUARANTINE;
+        let is_fit = match quarantined.front() {
+            Some((since, _)) => quarantined.len() > QUARANTINED || has_lain(*since),
+            None => false,
+        };
+        let oldest = match is_fit {
+            true => quarantined.pop_front(),
+            false => None,
+        };
+        drop(quarantined);
+        let Some((_, slot)) = oldest else {
+            return Box::leak(Box::default());
+        };
+        // SAFETY: a hook that had begun when the slot was given back has ended long ago.
         unsafe { slot.counters.clear() };
-        lock(&self.0).push(slot);
+        slot
     }
 }
 
@@ -77,9 +102,15 @@ impl Slot {
         self.counters.of(handle)
     }
 
-    /// Whether the client is closed and its hooks count nothing more. A thread that was just made
-    /// has told nothing of itself yet, and an engine may tell nothing of its threads at all; it
-    /// joins them before `rd_kafka_destroy` returns. So both are given time.
+    /// A topic of the client's that was seen before, where it is found at once.
+    #[inline(always)]
+    pub fn topic_at_once(&self, topic: *mut rd_kafka_topic_s) -> Option<&Topic> {
+        self.counters.topic_at_once(topic.addr())
+    }
+
+    /// Whether the client is closed and its figures are final, as far as can be told. A thread that was
+    /// just made has told nothing of itself yet, and an engine may tell nothing of its threads at all;
+    /// it joins them before `rd_kafka_destroy` returns. So both are given time.
     pub fn is_final(&self, handle: usize) -> bool {
         let Some(counts) = self.counts(handle) else {
             return false;
@@ -142,30 +173,6 @@ fn tell_of_new_topics() {
     }
 }
 
-/// What the engine gives a hook, if it is for the client that the slot serves.
-///
-/// # Safety
-/// `opaque` is a slot.
-pub unsafe fn slot_of(
-    handle: *mut rd_kafka_s,
-    opaque: *mut c_void,
-) -> Option<(&'static Slot, &'static Counts)> {
-    // SAFETY: a slot, which is never freed.
-    let slot = unsafe { &*opaque.cast::<Slot>() };
-    Some((slot, slot.counters.of(handle.addr())?))
-}
-
-/// The topic of a message, where it is found at once.
-///
-/// # Safety
-/// As for [`slot_of`].
-#[inline(always)]
-pub unsafe fn topic_of(message: &Message, opaque: *mut c_void) -> Option<&'static Topic> {
-    // SAFETY: a slot, which is never freed.
-    let slot = unsafe { &*opaque.cast::<Slot>() };
-    slot.counters.of_anybody().topic_at_once(message.rkt.addr())
-}
-
 /// # Safety
 /// Null, or a C string.
 pub unsafe fn text(text: *const c_char) -> String {
@@ -175,4 +182,53 @@ pub unsafe fn text(text: *const c_char) -> String {
     // SAFETY: the caller's contract.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const TOPIC: usize = 0x7f00_0000_0000;
+
+    /// A client that counts a record, and ends.
+    fn serve(pool: &Pool, now: Instant, client: usize) -> &'static Slot {
+        let slot = pool.empty(now);
+        slot.counters.begin(client);
+        let counts = slot.counts(client).unwrap();
+        assert_eq!(counts.measured().progress(), 0);
+        counts.topic(TOPIC, String::new).accepted.add(1);
+        pool.give_back(slot);
+        slot
+    }
+
+    #[test]
+    fn a_slot_lies_before_it_serves_another_client() {
+        let pool = Pool::default();
+        let slot = pool.empty(Instant::now());
+        slot.counters.begin(1);
+        let counts = slot.counts(1).unwrap();
+        // A hook that has begun goes on.
+        let held = counts.topic(TOPIC, || "orders".to_owned());
+        pool.give_back(slot);
+        assert!(slot.counts(1).is_none(), "a late hook counts for nobody");
+        let given_back = Instant::now();
+        let other = pool.empty(given_back);
+        assert!(!ptr::eq(other, slot), "and not for the next client");
+        held.accepted.add(1);
+
+        let next = pool.empty(given_back + QUARANTINE);
+        assert!(ptr::eq(next, slot));
+        next.counters.begin(2);
+        assert_eq!(next.counts(2).unwrap().measured().progress(), 0);
+    }
+
+    #[test]
+    fn many_clients_share_a_few_slots() {
+        let (pool, now) = (Pool::default(), Instant::now());
+        let slots = (1..10_000).map(|client| ptr::from_ref(serve(&pool, now, client)));
+        let slots: HashSet<_> = slots.collect();
+        assert_eq!(slots.len(), QUARANTINED + 1);
+    }
 }

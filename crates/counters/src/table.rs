@@ -17,8 +17,8 @@ pub(crate) struct Table<T, const SLOTS: usize> {
     filled: AtomicUsize,
 }
 
-impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
-    pub(crate) fn new() -> Self {
+impl<T, const SLOTS: usize> Default for Table<T, SLOTS> {
+    fn default() -> Self {
         const { assert!(SLOTS.is_power_of_two()) };
         Self {
             keys: std::array::from_fn(|_| AtomicUsize::new(0)),
@@ -26,7 +26,9 @@ impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
             filled: AtomicUsize::new(0),
         }
     }
+}
 
+impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
     /// Looks in the first place alone, where nearly everything is. A key is never 0.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> Option<&T> {
@@ -85,6 +87,25 @@ impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
         // SAFETY: as above.
         unsafe { free(fresh) };
         None
+    }
+
+    /// From here on [`Self::first`] finds nothing. All that is there stays, and is found elsewhere.
+    pub(crate) fn hide(&self) {
+        for key in &self.keys {
+            key.store(0, Ordering::Release);
+        }
+    }
+
+    /// Takes everything out. Others may call [`Self::first`] meanwhile.
+    ///
+    /// # Safety
+    /// It is hidden, and nobody holds anything of it.
+    pub(crate) unsafe fn clear(&self) {
+        for slot in &self.slots {
+            // SAFETY: null, or from Box::into_raw; the caller's contract.
+            unsafe { free(slot.swap(ptr::null_mut(), Ordering::AcqRel)) };
+        }
+        self.filled.store(0, Ordering::Release);
     }
 
     /// Whether nothing more is put in.
@@ -160,7 +181,7 @@ mod tests {
     #[test]
     fn two_threads_with_one_key_get_one_item() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 2>::new());
+            let table = Arc::new(Table::<Item, 2>::default());
             let other = Arc::clone(&table);
             let there = thread::spawn(move || {
                 let found = other.find_or_insert(64, || Item::new(64, 1));
@@ -179,7 +200,7 @@ mod tests {
     #[test]
     fn what_is_found_at_once_is_whole() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 2>::new());
+            let table = Arc::new(Table::<Item, 2>::default());
             let other = Arc::clone(&table);
             let writer = thread::spawn(move || {
                 other.find_or_insert(64, || Item::new(64, 7));
@@ -194,7 +215,7 @@ mod tests {
     #[test]
     fn two_keys_for_one_slot_both_find_room() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 4>::new());
+            let table = Arc::new(Table::<Item, 4>::default());
             let other = Arc::clone(&table);
             let there = thread::spawn(move || {
                 other
@@ -207,6 +228,23 @@ mod tests {
             assert_eq!(here, Some(64 + 256));
             assert_eq!(there.join().unwrap(), Some(64));
             assert_eq!(table.iter().count(), 2);
+        });
+    }
+
+    #[test]
+    fn what_is_hidden_is_cleared_under_a_look() {
+        loom::model(|| {
+            let table = Arc::new(Table::<Item, 2>::default());
+            table.find_or_insert(64, || Item::new(64, 1));
+            table.hide();
+            let other = Arc::clone(&table);
+            let late = thread::spawn(move || assert!(other.first(64).is_none()));
+            // SAFETY: nobody has found anything.
+            unsafe { table.clear() };
+            let next = table.find_or_insert(128, || Item::new(128, 2));
+            assert_eq!(next.map(Item::payload), Some(2));
+            late.join().unwrap();
+            assert_eq!(table.iter().count(), 1);
         });
     }
 }

@@ -170,12 +170,15 @@ fn another_client_begins_at_nothing() {
     assert!(counts.are_final_since(Duration::ZERO));
     assert!(!counts.are_final_since(Duration::from_secs(3600)));
 
-    // SAFETY: nobody holds anything of them.
+    // A late hook counts for nobody, and one that had begun can still add.
+    let held = counters.topic_at_once(key(0)).unwrap();
+    counters.end();
+    assert!(counters.of(OWNER).is_none());
+    assert!(counters.topic_at_once(key(0)).is_none());
+    held.accepted.add(1);
+
+    // SAFETY: nobody holds anything of them any more.
     unsafe { counters.clear() };
-    assert!(
-        counters.of(OWNER).is_none(),
-        "a late hook counts for nobody"
-    );
     counters.begin(OWNER + 16);
     let counts = counters.of(OWNER + 16).unwrap();
     assert_eq!(
@@ -183,4 +186,5 @@ fn another_client_begins_at_nothing() {
         superstream_protocol::measured::Measured::default()
     );
     assert!(!counts.are_final_since(Duration::ZERO));
+    assert!(counters.topic_at_once(key(0)).is_none());
 }
