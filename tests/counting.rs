@@ -96,6 +96,19 @@ fn what_was_given_up_is_told_from_what_was_never_acknowledged() {
     assert_eq!(topic["refused"]["records"], 0);
 }
 
+/// The engine runs the application's callbacks on a thread of its own, which may produce.
+#[test]
+fn what_is_refused_on_the_background_thread_is_no_failure() {
+    let mut command = with_library(Library::DropIn, compile("tests/c/background.c"));
+    let (said, reported) = run_and_parse(command.args(["orders", "100"]));
+    assert_eq!(said, json!({"delivered": 100, "refused": 100}));
+    let topic = &reported["topics"]["orders"];
+    assert_eq!(topic["accepted"]["records"], 200);
+    assert_eq!(topic["delivered"]["records"], 100);
+    assert_eq!(topic["refused"], json!({"records": 100, "bytes": 800}));
+    assert_eq!(topic["failed"]["records"], 0);
+}
+
 /// The application waits for the answers on a thread of its own, which the engine tells of a failure
 /// once more.
 #[test]

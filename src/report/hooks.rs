@@ -20,6 +20,8 @@ pub const LATENCY_SAMPLED: u32 = 64;
 /// What the engine leaves out of an answer's size: its length and its correlation.
 const ANSWER_HEAD: usize = 8;
 
+/// `RD_KAFKA_THREAD_MAIN`.
+const MAIN_THREAD: c_int = 0;
 /// `RD_KAFKA_THREAD_BROKER`.
 const BROKER_THREAD: c_int = 2;
 
@@ -198,12 +200,22 @@ fn measure_latency(slot: &Slot, counts: &Counts, message: &Message) {
 }
 
 fn not_delivered(slot: &Slot, topic: &Topic, message: &Message) {
-    let is_purged = matches!(message.err, ffi::PURGED_IN_QUEUE | ffi::PURGED_IN_FLIGHT);
-    // `produce` gives a record back on the thread that called it.
-    match slot.tells_threads() && MADE_FOR.get().is_none() && !is_purged {
+    match slot.tells_threads() && is_refused(message.err, MADE_FOR.get()) {
         true => topic.refused.add(message.size()),
         false => topic.failed.add(message.size()),
     };
+}
+
+/// Whether it is `produce` that gives a record back: it does so on the thread that called it, which is
+/// the application's own or the engine's background thread. That one runs the application's callbacks
+/// and serves no broker, so it gives up nothing. A purge and the end of a client may run there too.
+fn is_refused(err: ResponseError, made_for: Option<c_int>) -> bool {
+    let is_given_up = matches!(
+        err,
+        ffi::PURGED_IN_QUEUE | ffi::PURGED_IN_FLIGHT | ffi::DESTROYED
+    );
+    let is_engines = matches!(made_for, Some(MAIN_THREAD | BROKER_THREAD));
+    !is_given_up && !is_engines
 }
 
 unsafe extern "C" fn on_consume(
@@ -340,4 +352,27 @@ unsafe extern "C" fn on_thread_exit(
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
     unsafe { counted(handle, opaque, |_, counts| counts.thread_ended()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `RD_KAFKA_THREAD_BACKGROUND`.
+    const BACKGROUND_THREAD: c_int = 1;
+    /// `RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION`.
+    const UNKNOWN_PARTITION: ResponseError = -190;
+
+    #[test]
+    fn a_record_is_refused_where_the_application_can_produce() {
+        for thread in [None, Some(BACKGROUND_THREAD)] {
+            assert!(is_refused(UNKNOWN_PARTITION, thread), "{thread:?}");
+            for given_up in [ffi::PURGED_IN_QUEUE, ffi::PURGED_IN_FLIGHT, ffi::DESTROYED] {
+                assert!(!is_refused(given_up, thread), "{thread:?}, {given_up}");
+            }
+        }
+        for thread in [MAIN_THREAD, BROKER_THREAD] {
+            assert!(!is_refused(UNKNOWN_PARTITION, Some(thread)), "{thread}");
+        }
+    }
 }
