@@ -332,7 +332,7 @@ fn accepted(creation: &Creation, handle: *mut rd_kafka_s, conf: *const rd_kafka_
     let slot = slots.take(creation.engine, handle);
     // SAFETY: as above.
     unsafe { hooks::add(slot, creation.engine, handle, INTERCEPTOR) };
-    creation.client.is_counted(slot, handle.addr());
+    creation.client.count_at(slot, handle.addr());
     // From here on the client's own callbacks may use the handle, so it is known now. Where the
     // creation fails after all, `on_destroy` forgets it again.
     let client = Arc::clone(&creation.client);

@@ -85,8 +85,14 @@ pub fn registration_id() -> String {
     format!("{random}-{}-{count}", std::process::id())
 }
 
+/// A number from 0 to 1, by chance.
+pub fn chance() -> f64 {
+    let [chance, ..] = random_bytes();
+    f64::from(chance) / 255.0
+}
+
 /// Random bytes; zeroes where the system has none to give.
-pub fn random_bytes() -> [u8; 16] {
+fn random_bytes() -> [u8; 16] {
     let mut bytes = [0_u8; 16];
     // SAFETY: the buffer is valid for its length. It fails or is short only before the
     // system's generator is ready, which GRND_NONBLOCK does not wait for.

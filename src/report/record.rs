@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// The hooks of a handle count for this client from now on.
-    pub fn is_counted(&self, slot: &'static Slot, handle: usize) {
+    pub fn count_at(&self, slot: &'static Slot, handle: usize) {
         *lock(&self.counting) = Counting::Hooked {
             slot,
             handle,
@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// The service does not know the client any more.
-    pub fn is_forgotten(&self) {
+    pub fn forget_name(&self) {
         lock(&self.known_as).hash = None;
     }
 
@@ -195,6 +195,26 @@ impl Client {
     /// The advice that came with it.
     pub fn registered_advice(&self) -> Option<StartClient> {
         lock(&self.known_as).advice.clone()
+    }
+
+    /// Whether this is the advice that the client was planned with.
+    pub fn began_with(&self, advice: &StartClient) -> bool {
+        lock(&self.outcome).advice.as_ref() == Some(advice)
+    }
+
+    /// Keeps the advice that applies at the next start. Whether there was another one.
+    pub fn set_next_advice(&self, next: Option<&StartClient>) -> bool {
+        let kept = &mut lock(&self.outcome).next_advice;
+        let is_new = kept.as_ref() != next;
+        if is_new {
+            *kept = next.cloned();
+        }
+        is_new
+    }
+
+    /// Whether the handle exists, or existed.
+    pub fn is_created(&self) -> bool {
+        lock(&self.outcome).created
     }
 
     /// What became of the advice, up to now.

@@ -4,12 +4,13 @@
 //! figures of each client.
 
 pub(super) mod closed;
+mod drafts;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use superstream_protocol::measured::{Measured, TopicFigures};
-use superstream_protocol::{ClientReport, TopicsPartitions};
+pub use drafts::Draft;
+use superstream_protocol::measured::Measured;
 
 use crate::report::identity;
 use crate::report::record::Client;
@@ -17,7 +18,8 @@ use crate::report::record::Client;
 /// Where the service names no interval.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 /// Whatever interval the service names.
-const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// From a client's first record to its first report: its partitions are known then.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 
@@ -52,34 +54,20 @@ struct Member {
     is_suspect: bool,
     /// No report before this: the service has refused the last one, or the client.
     rests_until: Option<Instant>,
-    closed: Option<Instant>,
-    settled: bool,
+    life: Life,
     said_goodbye: bool,
 }
 
-/// A report to be sent.
-pub struct Draft {
-    /// Of whom.
-    pub client: Arc<Client>,
-    /// What it says, but for the client's name at the service.
-    pub report: ClientReport,
-    /// The service could not take the last one: another report is not to suffer for this one.
-    pub is_suspect: bool,
-    /// Nobody knows whether an earlier one came.
-    pub was_open: bool,
-}
-
-/// Somebody who may have something to report.
-pub struct Candidate {
-    /// Who.
-    pub client: Arc<Client>,
-    /// Whatever there is to say.
-    is_due: bool,
-    is_closed: bool,
-    /// Nothing more is counted.
-    settled: bool,
-    /// The progress and the number of topics that the service knows of.
-    told: (u64, usize),
+/// How far a client is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// It is being destroyed, and may still count.
+    Closing {
+        since: Instant,
+    },
+    /// Its figures are final.
+    Settled,
 }
 
 impl Default for Members {
@@ -111,8 +99,7 @@ impl Members {
             was_unknown: false,
             is_suspect: false,
             rests_until: None,
-            closed: None,
-            settled: false,
+            life: Life::Open,
             said_goodbye: false,
         });
         self.all_at
@@ -123,7 +110,9 @@ impl Members {
     pub fn close(&mut self, client: &Arc<Client>) {
         let now = Instant::now();
         if let Some(member) = self.of(client) {
-            member.closed.get_or_insert(now);
+            if member.life == Life::Open {
+                member.life = Life::Closing { since: now };
+            }
             self.some_at = Some(now);
             self.tidy_at = Some(now);
         }
@@ -144,7 +133,8 @@ impl Members {
 
     /// The service wants reports so often. What it says is kept within reason.
     pub fn report_every(&mut self, interval_ms: u64) {
-        let interval = Duration::from_millis(interval_ms).clamp(INTERVALS.0, INTERVALS.1);
+        let interval =
+            Duration::from_millis(interval_ms).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         if interval != self.interval {
             self.interval = interval;
             self.all_at = Some(Instant::now() + with_chance(interval));
@@ -168,47 +158,8 @@ impl Members {
         Some(self.not_before.map_or(due, |at| at.max(due)))
     }
 
-    /// Who may have something to report now. What each has measured is looked at without a lock that
-    /// a creator may wait for.
-    pub fn candidates(&mut self) -> Vec<Candidate> {
-        let now = Instant::now();
-        let all = self.all_at.is_some_and(|at| at <= now);
-        if all {
-            self.all_at = Some(now + with_chance(self.interval));
-        }
-        self.some_at = self.some_at.filter(|at| *at > now);
-        for member in &mut self.members {
-            member.is_due |= all && member.closed.is_none();
-        }
-        let awake = self.members.iter().filter(|member| !member.rests(now));
-        awake.map(Member::candidate).collect()
-    }
-
-    /// The report of a candidate on what it has `measured`, where it is a member still.
-    pub fn draft(&mut self, candidate: &Candidate, measured: Measured) -> Option<Draft> {
-        let member = self.of(&candidate.client)?;
-        member.sequence += 1;
-        Some(Draft {
-            client: Arc::clone(&member.client),
-            is_suspect: member.is_suspect,
-            was_open: member.is_open,
-            report: ClientReport {
-                producer_topics_partitions: partitions(&measured, |topic| {
-                    &topic.produced_partitions
-                }),
-                consumer_group_topics_partitions: partitions(&measured, |topic| {
-                    &topic.consumed_partitions
-                }),
-                sequence: member.sequence,
-                measured: Some(measured),
-                last: candidate.settled,
-                ..ClientReport::default()
-            },
-        })
-    }
-
     /// A report is about to be sent.
-    pub fn is_sent(&mut self, draft: &Draft) {
+    pub fn sent(&mut self, draft: &Draft) {
         if let Some(member) = self.of(&draft.client) {
             member.is_open = true;
         }
@@ -221,7 +172,7 @@ impl Members {
 
     /// The service does not know the client, so it has not taken the report, which comes again once
     /// the client is registered. Where that does not help, the client rests.
-    pub fn is_unknown(&mut self, draft: &Draft) {
+    pub fn unknown(&mut self, draft: &Draft) {
         let rest = self.rest();
         if let Some(member) = self.of(&draft.client) {
             member.is_open = draft.was_open;
@@ -232,7 +183,7 @@ impl Members {
         }
     }
 
-    /// The service was not reached: nobody tries again before this.
+    /// The service fails at reports: nobody tries again before this.
     pub fn try_again_in(&mut self, pause: Duration) {
         let at = Instant::now() + pause;
         self.some_at = Some(at);
@@ -255,11 +206,16 @@ impl Members {
     /// The service does not take a report. That may change, with another token or version, so
     /// nothing is lost; but the service is left in peace for an interval.
     pub fn refused(&mut self, draft: &Draft) {
+        self.declined(draft);
+        self.let_rest(&draft.client);
+    }
+
+    /// The service has not taken a report, because of this or another one.
+    pub fn declined(&mut self, draft: &Draft) {
         if let Some(member) = self.of(&draft.client) {
             member.is_open = draft.was_open;
             member.is_suspect = true;
         }
-        self.let_rest(&draft.client);
     }
 
     /// The service does not take the client, or its reports: it is left in peace for an interval.
@@ -271,7 +227,7 @@ impl Members {
     }
 
     fn rest(&self) -> Instant {
-        Instant::now() + self.interval.mul_f64(0.9).max(INTERVALS.0)
+        Instant::now() + self.interval.mul_f64(0.9).max(SHORTEST_INTERVAL)
     }
 
     /// The service could not take a report, or not say that it did.
@@ -296,53 +252,12 @@ impl Member {
     fn rests(&self, now: Instant) -> bool {
         self.rests_until.is_some_and(|until| until > now)
     }
-
-    fn candidate(&self) -> Candidate {
-        let told = self.told.as_ref();
-        Candidate {
-            client: Arc::clone(&self.client),
-            is_due: self.is_due,
-            is_closed: self.closed.is_some(),
-            settled: self.settled,
-            told: told.map_or((0, 0), |told| (told.progress(), told.topics.len())),
-        }
-    }
-}
-
-impl Candidate {
-    /// What it has measured, where there is a reason to report it: it is everybody's turn, there are
-    /// topics that were not told yet, or the client is closed and was not told whole.
-    pub fn news(&self) -> Option<Measured> {
-        let (progress, topics) = self.told;
-        let measured = self.client.measured()?;
-        let is_new = match self.is_closed {
-            true => measured.progress() != progress,
-            false => measured.topics.len() > topics || progress == 0,
-        };
-        (self.is_due || is_new && is_worth_telling(&measured)).then_some(measured)
-    }
-}
-
-/// A client that did nothing but connect has nothing to tell before everybody does.
-fn is_worth_telling(measured: &Measured) -> bool {
-    !measured.topics.is_empty()
-        || !measured.other_topics.is_empty()
-        || !measured.transport_errors.is_empty()
-}
-
-fn partitions(measured: &Measured, used: impl Fn(&TopicFigures) -> &Vec<i32>) -> TopicsPartitions {
-    let topics = measured.topics.iter();
-    topics
-        .map(|(name, figures)| (name.clone(), used(figures).clone()))
-        .filter(|(_, partitions)| !partitions.is_empty())
-        .collect()
 }
 
 /// A tenth more or less, so that processes which were started together do not report together.
 fn with_chance(interval: Duration) -> Duration {
-    let [chance, ..] = identity::random_bytes();
-    let with_chance = interval.mul_f64(0.9 + 0.2 * f64::from(chance) / 255.0);
-    with_chance.max(INTERVALS.0)
+    let with_chance = interval.mul_f64(0.9 + 0.2 * identity::chance());
+    with_chance.max(SHORTEST_INTERVAL)
 }
 
 #[cfg(test)]

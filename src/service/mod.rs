@@ -1,16 +1,23 @@
 //! The service: how it is reached, and what is said to it.
 //!
-//! [`session`] is what clients speak to; `state` has what is to be sent, `members` who reports when;
-//! `thread` and `round` send it. A [`Transport`] turns the messages of `superstream-protocol` into bytes
-//! and back; it is used by one thread alone.
+//! [`session`] is what clients speak to. Its thread finds its work in `work`: the messages of `queue`,
+//! which `thread` sends, and the reports of `members`, which `round` sends; `line` knows when the
+//! service may be tried. A [`Transport`] turns the messages of `superstream-protocol` into bytes and
+//! back; it is used by one thread alone.
 
 mod http;
+mod late;
+mod line;
 mod members;
+mod queue;
 mod round;
+#[cfg(test)]
+mod scripted;
 pub mod session;
 mod state;
 mod thread;
 mod troubles;
+mod work;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,10 +1,15 @@
 //! A round of reports.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::Serialize;
 use superstream_protocol::{ReportTaken, Reports};
 
+use super::line::pause_after;
 use super::members::Draft;
-use super::state::{Health, Shared, State, pause_after};
+use super::queue::Message;
+use super::state::{Shared, State};
 use super::troubles::Matter;
 use super::{Failure, Transport};
 use crate::debug;
@@ -24,37 +29,44 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
     let drafts = drafts(shared);
     let mut state = lock(&shared.state);
     // Measuring took a while.
-    if state.somebody_waits() {
+    if state.queue.has_first_registration() {
         state.members.put_off();
         return None;
     }
-    let failed_rounds = state.failed_rounds;
+    let failed_before = state.failed_reports;
     drop(state);
     let (mut trouble, mut is_taken) = (None, false);
     let mut bad_answers = 0;
-    let requests = requests(named(shared, drafts), failed_rounds);
-    for (place, request) in requests.into_iter().enumerate() {
+    let mut requests = requests(named(shared, drafts), failed_before).into_iter();
+    let mut is_probe = failed_before > 0;
+    while let Some(request) = requests.next() {
+        let answer = send(shared, transport, &request);
         let mut state = lock(&shared.state);
-        // Those that have just been found to need a name may wait for this round.
-        if place > 0 && state.somebody_waits() {
+        match &answer {
+            Ok(()) => (bad_answers, is_taken) = (0, true),
+            Err(failure) => {
+                trouble = Some(failed(&mut state, &request, failure));
+                bad_answers += 1;
+            }
+        }
+        let is_hopeless = is_probe || bad_answers == MAX_BAD_ANSWERS;
+        match answer {
+            Err(Failure::Unavailable(_)) => break,
+            Err(Failure::Failed(_)) if is_hopeless => break,
+            Err(Failure::Refused(_)) if bad_answers == MAX_BAD_ANSWERS => {
+                requests
+                    .flatten()
+                    .for_each(|draft| state.members.refused(&draft));
+                break;
+            }
+            _ => {}
+        }
+        // Those that have just been found to need a name may wait for one request.
+        if state.queue.has_first_registration() {
             state.members.put_off();
             break;
         }
-        drop(state);
-        let Err(failure) = send(shared, transport, &request) else {
-            (bad_answers, is_taken) = (0, true);
-            continue;
-        };
-        trouble = Some(failed(&mut lock(&shared.state), &request, &failure));
-        bad_answers += 1;
-        let is_over = match failure {
-            Failure::Unavailable(_) => true,
-            Failure::Failed(_) => failed_rounds > 0 && place == 0 || bad_answers == MAX_BAD_ANSWERS,
-            Failure::Refused(_) => bad_answers == MAX_BAD_ANSWERS,
-        };
-        if is_over {
-            break;
-        }
+        is_probe = false;
     }
     let mut state = lock(&shared.state);
     if is_taken && trouble.is_none() {
@@ -79,26 +91,53 @@ fn drafts(shared: &Shared) -> Vec<Draft> {
 
 /// Nothing is lost of reports that did not get through; something for the log.
 fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
-    if let Failure::Refused(reason) = failure {
-        for draft in request {
-            state.members.refused(draft);
+    let reason = failure.to_string();
+    let pause = match failure {
+        Failure::Refused(reason) => {
+            refused(state, request);
+            state.troubles.refuses(Matter::Reports, reason);
+            state.failed_reports = 0;
+            state.reached(None);
+            state.has_news = true;
+            return format!("reports are not taken: {reason}");
         }
-        state.troubles.refuses(Matter::Reports, reason);
-        state.failed_rounds = 0;
-        state.reached(None);
-        state.has_news = true;
-        return format!("reports are not taken: {reason}");
-    }
-    if let Failure::Failed(_) = failure {
-        for draft in request {
-            state.members.suspect(draft);
+        Failure::Failed(_) => {
+            for draft in request {
+                state.members.suspect(draft);
+            }
+            state.troubles.failed(&reason);
+            state.reports_wait()
         }
-    }
-    state.failed_rounds = state.failed_rounds.saturating_add(1);
-    state.troubles.failed(&failure.to_string());
-    let pause = pause_after(state.failed_rounds);
-    state.members.try_again_in(pause);
+        Failure::Unavailable(_) => {
+            state.failed_reports = state.failed_reports.saturating_add(1);
+            state.members.put_off();
+            state.not_reached(&reason)
+        }
+    };
     format!("reports wait: {failure}; next try in {pause:.1?}")
+}
+
+/// What is refused alone rests. Of several the service may have refused one: they are reported again,
+/// each by itself.
+fn refused(state: &mut State, request: &[Draft]) {
+    if let [draft] = request {
+        return state.members.refused(draft);
+    }
+    for draft in request {
+        state.members.declined(draft);
+    }
+    state.members.put_off();
+}
+
+impl State {
+    /// The service fails at reports, whatever it does with other messages. Gives the pause until
+    /// the next ones.
+    pub(super) fn reports_wait(&mut self) -> Duration {
+        self.failed_reports = self.failed_reports.saturating_add(1);
+        let pause = pause_after(self.failed_reports);
+        self.members.try_again_in(pause);
+        pause
+    }
 }
 
 /// The reports of clients that the service knows. The others register first, and report then.
@@ -110,7 +149,9 @@ fn named(shared: &Shared, drafts: Vec<Draft>) -> Vec<Draft> {
                 draft.report.client_hash = hash;
                 named.push(draft);
             }
-            None => lock(&shared.state).register(&draft.client),
+            None => lock(&shared.state)
+                .queue
+                .push(Message::Register(draft.client)),
         }
     }
     named
@@ -118,11 +159,11 @@ fn named(shared: &Shared, drafts: Vec<Draft>) -> Vec<Draft> {
 
 /// As few requests as may be. What the service could not take before goes last, and alone. After
 /// rounds that failed, one report alone goes first, to see whether the service is well.
-fn requests(mut drafts: Vec<Draft>, failed_rounds: u32) -> Vec<Vec<Draft>> {
+fn requests(mut drafts: Vec<Draft>, failed_before: u32) -> Vec<Vec<Draft>> {
     drafts.sort_by_key(|draft| draft.is_suspect);
     let mut requests: Vec<Vec<Draft>> = Vec::new();
-    if failed_rounds > 0 && !drafts.is_empty() {
-        requests.push(vec![drafts.remove(probe(&drafts, failed_rounds))]);
+    if failed_before > 0 && !drafts.is_empty() {
+        requests.push(vec![drafts.remove(probe(&drafts, failed_before))]);
     }
     let mut room = 0;
     for draft in drafts {
@@ -144,15 +185,15 @@ fn requests(mut drafts: Vec<Draft>, failed_rounds: u32) -> Vec<Vec<Draft>> {
 /// Which one. Of a report that was sent nobody knows whether it came, and its client is kept apart, so
 /// one of those is sent again, each in its turn; but every other time a new one, where there is any,
 /// for all of them may be reports that the service cannot take.
-fn probe(drafts: &[Draft], failed_rounds: u32) -> usize {
-    let wants_open = failed_rounds % 2 == 1;
+fn probe(drafts: &[Draft], failed_before: u32) -> usize {
+    let wants_open = failed_before % 2 == 1;
     let all = || drafts.iter().enumerate();
     let wanted = all().filter(|(_, draft)| draft.was_open == wants_open);
     let wanted: Vec<usize> = match wanted.clone().count() {
         0 => all().map(|(place, _)| place).collect(),
         _ => wanted.map(|(place, _)| place).collect(),
     };
-    let turn = failed_rounds as usize / 2;
+    let turn = failed_before as usize / 2;
     let place = turn.checked_rem(wanted.len());
     place
         .and_then(|place| wanted.get(place))
@@ -166,7 +207,7 @@ fn size_of(message: &impl Serialize) -> usize {
 fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Result<(), Failure> {
     let mut state = lock(&shared.state);
     for draft in drafts {
-        state.members.is_sent(draft);
+        state.members.sent(draft);
     }
     drop(state);
     let reports = drafts.iter().map(|draft| draft.report.clone()).collect();
@@ -186,11 +227,7 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
         return Err(Failure::Failed(reason.to_owned()));
     }
     let mut state = lock(&shared.state);
-    // A creator may have given up meanwhile: the next ones still need not wait.
-    if !state.gave_up {
-        state.health = Health::Up;
-    }
-    state.failed_rounds = 0;
+    state.failed_reports = 0;
     state.reached(None);
     if let Some(interval) = answer.report_interval_ms {
         state.members.report_every(interval);
@@ -204,9 +241,9 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
 fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
     let client = &draft.client;
     if taken.unknown {
-        client.is_forgotten();
-        state.members.is_unknown(draft);
-        state.register(client);
+        client.forget_name();
+        state.members.unknown(draft);
+        state.queue.push(Message::Register(Arc::clone(client)));
         return;
     }
     state.members.taken(draft);

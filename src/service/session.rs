@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-pub use super::state::{Asked, Health};
-use super::state::{Message, Shared, State, wait};
+use superstream_protocol::StartClient;
+
+pub use super::line::Health;
+use super::queue::Message;
+use super::state::{Shared, State, wait};
 use super::thread;
 pub use super::troubles::Shown;
 use crate::boundary;
@@ -18,6 +21,17 @@ use crate::lock::lock;
 use crate::report::record::Client;
 use crate::report::slots::Pool;
 use crate::settings::Settings;
+
+/// What asking gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// The service answered in time.
+    Answered(StartClient),
+    /// An answer that came too late for an earlier client of this kind.
+    Late(StartClient),
+    /// Nothing, and why.
+    Nothing(String),
+}
 
 /// The session of one process.
 pub struct Session {
@@ -28,6 +42,15 @@ pub struct Session {
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn late_or(&self, client: &Client, reason: String) -> Asked {
+        match self.late.of(client) {
+            Some(advice) => Asked::Late(advice),
+            None => Asked::Nothing(reason),
+        }
     }
 }
 
@@ -48,7 +71,7 @@ impl Session {
 
     /// Whether the service answers.
     pub fn health(&self) -> Health {
-        lock(&self.shared.state).health.clone()
+        lock(&self.shared.state).line.health()
     }
 
     /// What goes or went wrong with the service, in words.
@@ -60,14 +83,14 @@ impl Session {
     /// service is down nobody waits.
     pub fn ask(&self, client: &Arc<Client>, deadline: Instant) -> Asked {
         let mut state = lock(&self.shared.state);
-        state.push(Message::Register(Arc::clone(client)));
+        state.queue.push(Message::Register(Arc::clone(client)));
         if let Err(error) = self.start_thread(&mut state) {
             return Asked::Nothing(format!("no thread for it can be started: {error}"));
         }
         self.shared.work.notify_one();
 
-        if state.slow
-            && let Some(advice) = state.late(client)
+        if state.line.is_slow()
+            && let Some(advice) = state.late.of(client)
         {
             return Asked::Late(advice);
         }
@@ -77,14 +100,15 @@ impl Session {
                 Some(Err(reason)) => return Asked::Nothing(reason.clone()),
                 None => {}
             }
-            if let Health::Down { reason, .. } = &state.health {
-                return state.late_or(client, reason.clone());
+            if let Some(reason) = state.line.down() {
+                let reason = reason.to_owned();
+                return state.late_or(client, reason);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let reason = "no answer within SUPERSTREAM_RESPONSE_TIMEOUT".to_owned();
                 if !client.registration.dry_run {
-                    state.gave_up(reason.clone());
+                    state.line.creator_leaves(&reason);
                 }
                 return state.late_or(client, reason);
             }
@@ -94,9 +118,7 @@ impl Session {
 
     /// Nobody waits for a client's registration any more.
     pub fn forget(&self, client: &Arc<Client>) {
-        lock(&self.shared.state)
-            .waiting
-            .retain(|waiting| !waiting.message.registers(client));
+        lock(&self.shared.state).queue.forget(client);
     }
 
     /// Tells the service how the creation of a client ended, and from now on what the client does.
@@ -137,7 +159,7 @@ impl Session {
 
     fn tell(&self, message: Message) {
         let mut state = lock(&self.shared.state);
-        state.push(message);
+        state.queue.push(message);
         state.has_news = true;
         drop(state);
         self.shared.work.notify_one();

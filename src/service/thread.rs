@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use superstream_protocol::ClientError;
 
+use super::line::pause_after;
+use super::queue::{Message, Waiting};
 use super::round;
-use super::state::{
-    Health, Message, Shared, State, Waiting, Work, next_work, pause_after, profile,
-};
+use super::state::{Shared, State};
 use super::troubles::Matter;
+use super::work::{Work, next_work};
 use super::{Failure, Transport};
 use crate::boundary;
 use crate::debug;
@@ -23,102 +24,117 @@ const LATE_LIMIT: Duration = Duration::from_secs(10);
 /// others for ever.
 const MAX_TRIES: u32 = 8;
 
-/// The thread's life. It ends with the process, or with a panic: the next creator starts
-/// another thread then, with another transport.
+/// The thread's life. It ends with the process.
 pub(super) fn run(shared: &Shared, settings: &Settings) {
-    boundary::catch(|| serve(shared, super::transport(settings)));
+    let mut transport = boundary::catch(|| super::transport(settings));
+    while let Some(reached_by) = &mut transport {
+        let work = next_work(shared);
+        let is_sound = match work {
+            Work::Publish => {
+                boundary::catch(|| (shared.publish)());
+                true
+            }
+            Work::Report => report(shared, reached_by.as_mut()),
+            Work::Send(waiting) => tell(shared, reached_by.as_mut(), waiting),
+        };
+        // What an error of our own left of the transport is not used again.
+        if !is_sound {
+            transport = boundary::catch(|| super::transport(settings));
+        }
+    }
     lock(&shared.state).thread_runs = false;
     shared.news.notify_all();
 }
 
-fn serve(shared: &Shared, mut transport: Box<dyn Transport>) {
-    loop {
-        let waiting = match next_work(shared) {
-            Work::Publish => {
-                boundary::catch(|| (shared.publish)());
-                continue;
-            }
-            Work::Report => match boundary::catch(|| round::report(shared, transport.as_mut())) {
-                Some(None) => continue,
-                Some(Some(news)) => {
-                    debug!("{news}");
-                    continue;
-                }
-                None => return,
-            },
-            Work::Send(waiting) => waiting,
-        };
-        let result = boundary::catch(|| send(shared, transport.as_mut(), &waiting.message));
-        let mut state = lock(&shared.state);
-        let news = settle(&mut state, waiting, result);
-        state.has_news = true;
-        drop(state);
-        shared.news.notify_all();
-        // Not under the lock: whoever reads the log may be slow.
-        match news {
-            Ok(None) => {}
-            Ok(Some(news)) => debug!("{news}"),
-            Err(Panicked) => return,
+/// A round of reports. False where an error of our own broke it off.
+fn report(shared: &Shared, transport: &mut dyn Transport) -> bool {
+    let news = boundary::catch(|| round::report(shared, transport));
+    match &news {
+        Some(None) => {}
+        Some(Some(news)) => debug!("{news}"),
+        None => {
+            lock(&shared.state).reports_wait();
         }
     }
+    news.is_some()
 }
 
-/// An error of our own: what it left of the transport is not used again.
-struct Panicked;
+/// Sends a message. False where an error of our own broke that off.
+fn tell(shared: &Shared, transport: &mut dyn Transport, waiting: Waiting) -> bool {
+    let result = boundary::catch(|| send(shared, transport, &waiting.message));
+    let is_sound = result.is_some();
+    let mut state = lock(&shared.state);
+    let news = match result {
+        Some(result) => settle(&mut state, waiting, result),
+        None => {
+            waiting.give_up("an error of our own");
+            None
+        }
+    };
+    state.has_news = true;
+    drop(state);
+    shared.news.notify_all();
+    // Not under the lock: whoever reads the log may be slow.
+    if let Some(news) = news {
+        debug!("{news}");
+    }
+    is_sound
+}
 
 /// Draws the conclusions from a message that was sent, or was not; something for the log.
 fn settle(
     state: &mut State,
     mut waiting: Waiting,
-    result: Option<Result<Spoke, Failure>>,
-) -> Result<Option<String>, Panicked> {
-    let Some(result) = result else {
-        waiting.give_up("an error of our own");
-        return Err(Panicked);
-    };
+    result: Result<Spoke, Failure>,
+) -> Option<String> {
     let failure = match result {
-        Ok(spoke) => {
-            if spoke == Spoke::Yes {
-                state.health = Health::Up;
-                state.troubles.takes(Matter::Messages);
-                state.reached(waiting.message.client());
-            }
-            return Ok(None);
+        Ok(Spoke::No) => return None,
+        Ok(Spoke::Yes) => {
+            state.troubles.takes(Matter::Messages);
+            state.reached(waiting.message.client());
+            return None;
         }
         Err(failure) => failure,
     };
     let reason = failure.to_string();
-    let is_refused = matches!(failure, Failure::Refused(_));
     let registers = matches!(waiting.message, Message::Register(_));
-    if let Message::Register(client) = &waiting.message
-        && is_refused
-    {
-        state.late.remove(&profile(client));
-        state.health = Health::Up;
-        state.members.let_rest(client);
-    }
-    if matches!(failure, Failure::Failed(_)) {
-        waiting.tries += 1;
-    }
-    if is_refused {
-        state.troubles.refuses(Matter::Messages, &reason);
-        state.reached(waiting.message.client());
-    } else {
-        state.troubles.failed(&reason);
-    }
-    if is_refused || waiting.tries >= MAX_TRIES {
-        waiting.give_up(&reason);
-        return Ok(Some(format!("a message is given up: {reason}")));
-    }
-    // Only a registration tells whether the service is there for creators.
-    let pause = if registers {
-        state.failed(reason.clone())
-    } else {
-        pause_after(waiting.tries.max(1))
+    let pause = match failure {
+        Failure::Refused(_) => {
+            if let Message::Register(client) = &waiting.message {
+                state.late.forget(client);
+                state.line.registered(false);
+                state.members.let_rest(client);
+            }
+            state.troubles.refuses(Matter::Messages, &reason);
+            state.reached(waiting.message.client());
+            waiting.give_up(&reason);
+            return Some(format!("a message is given up: {reason}"));
+        }
+        Failure::Failed(_) if waiting.tries + 1 >= MAX_TRIES => {
+            state.troubles.failed(&reason);
+            waiting.give_up(&reason);
+            return Some(format!("a message is given up: {reason}"));
+        }
+        // One that the service cannot digest holds up no other, but a registration: creators have
+        // nothing of a service that cannot take those.
+        Failure::Failed(_) if !registers => {
+            waiting.tries += 1;
+            state.troubles.failed(&reason);
+            let pause = pause_after(waiting.tries);
+            waiting.not_before = Instant::now() + pause;
+            pause
+        }
+        Failure::Failed(_) => {
+            waiting.tries += 1;
+            state.not_reached(&reason)
+        }
+        Failure::Unavailable(_) => state.not_reached(&reason),
     };
-    waiting.not_before = Instant::now() + pause;
-    state.waiting.push_back(waiting);
-    Ok(Some(format!("{reason}; next try in {pause:.1?}")))
+    if registers {
+        state.line.goes_down(&reason);
+    }
+    state.queue.put_back(waiting);
+    Some(format!("{reason}; next try in {pause:.1?}"))
 }
 
 /// Whether a message was exchanged with the service.
@@ -165,9 +181,9 @@ fn register(
     let registered = transport.register(&client.registration, limit)?;
     let advice = registered.start.clone();
     let mut state = lock(&shared.state);
-    // The creator's time began before this thread's.
-    let in_vain = std::mem::take(&mut state.gave_up);
-    state.slow = in_vain || begin.elapsed() >= shared.response_timeout;
+    state
+        .line
+        .registered(begin.elapsed() >= shared.response_timeout);
     if let Some(interval) = registered.report_interval_ms {
         state.members.report_every(interval);
     }
@@ -177,10 +193,17 @@ fn register(
         return Ok(());
     }
     // One that runs already registers again, and says once more what it runs with.
-    if client.outcome().created {
-        state.push(Message::Configure(Arc::clone(client)));
+    if client.is_created() {
+        state.queue.push(Message::Configure(Arc::clone(client)));
         state.advises(client, Some(&advice));
+    } else if state.line.is_slow() {
+        state.late.keep(client, advice);
+    } else {
+        // One in time is the service's word from now on.
+        state.late.forget(client);
     }
-    state.keep_late(client, advice);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

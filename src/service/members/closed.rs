@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use superstream_protocol::ClientKind;
 use superstream_protocol::measured::Measured;
 
-use super::{Member, Members, is_worth_telling};
+use super::drafts::is_worth_telling;
+use super::{Life, Member, Members};
 use crate::report::record::Client;
 
-/// How often a closed client is looked at until it counts nothing more: at first, and where that
-/// takes longer than [`SETTLING`].
-const SETTLING_STEPS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How often a closed client is looked at until it counts nothing more.
+const SETTLING_STEP: Duration = Duration::from_millis(20);
+/// And where that takes longer than [`SETTLING`].
+const LONG_SETTLING_STEP: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_secs(2);
 /// Closed clients whose figures are kept apart for a service that is away.
 pub const MAX_CLOSED: usize = 256;
@@ -36,23 +38,27 @@ impl Members {
         if self.tidy_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
-        self.tidy_at = None;
+        let mut have_settled = false;
+        let mut steps = Vec::new();
         for member in &mut self.members {
-            let Some(since) = member.closed.filter(|_| !member.settled) else {
+            let Life::Closing { since } = member.life else {
                 continue;
             };
-            member.settled = settle(&member.client);
-            if member.settled {
-                self.some_at = Some(self.some_at.map_or(now, |at| at.min(now)));
-                continue;
+            if settle(&member.client) {
+                member.life = Life::Settled;
+                have_settled = true;
+            } else {
+                steps.push(match since.elapsed() < SETTLING {
+                    true => SETTLING_STEP,
+                    false => LONG_SETTLING_STEP,
+                });
             }
-            let step = match since.elapsed() < SETTLING {
-                true => SETTLING_STEPS.0,
-                false => SETTLING_STEPS.1,
-            };
-            let again = now + step;
-            self.tidy_at = Some(self.tidy_at.map_or(again, |at| at.min(again)));
         }
+        self.tidy_at = steps.into_iter().min().map(|step| now + step);
+        if !have_settled {
+            return Vec::new();
+        }
+        self.some_at = Some(self.some_at.map_or(now, |at| at.min(now)));
         let mut gone = self.done();
         gone.extend(self.merge());
         gone.extend(self.give_up());
@@ -61,7 +67,7 @@ impl Members {
 
     /// The closed clients of which everything was told. They are members no more.
     pub fn done(&mut self) -> Vec<Arc<Client>> {
-        let is_done = |member: &mut Member| member.settled && !member.has_news();
+        let is_done = |member: &mut Member| member.is_settled() && !member.has_news();
         let done = self.members.extract_if(.., is_done);
         let silent = done.filter(|member| !member.said_goodbye);
         silent.map(|member| member.client).collect()
@@ -71,7 +77,7 @@ impl Members {
     /// process may end at once.
     pub fn leaving(&mut self) -> Vec<Arc<Client>> {
         let is_leaving = |member: &&mut Member| {
-            let may_leave = member.closed.is_some() && !member.said_goodbye;
+            let may_leave = member.life != Life::Open && !member.said_goodbye;
             may_leave
                 && !member.client.look(awaits_something).unwrap_or(false)
                 && !member.has_news()
@@ -88,10 +94,11 @@ impl Members {
     /// Beyond [`MAX_KEPT`], the oldest closed clients. What came of their last reports is not known,
     /// so their figures cannot go to another one.
     fn give_up(&mut self) -> Vec<Arc<Client>> {
-        let settled = self.members.iter().filter(|member| member.settled).count();
+        let settled = self.members.iter().filter(|member| member.is_settled());
+        let settled = settled.count();
         let mut left = settled.saturating_sub(MAX_KEPT);
         let is_beyond = |member: &mut Member| {
-            let is_beyond = member.settled && left > 0;
+            let is_beyond = member.is_settled() && left > 0;
             left -= usize::from(is_beyond);
             is_beyond
         };
@@ -112,7 +119,7 @@ impl Members {
         loop {
             let members = self.members.iter().enumerate();
             let closed: Vec<(usize, ClientKind)> = members
-                .filter(|(_, member)| member.settled && !member.is_open)
+                .filter(|(_, member)| member.is_settled() && !member.is_open)
                 .map(|(place, member)| (place, member.client.kind))
                 .collect();
             let is_beyond = closed.len() > MAX_CLOSED;
@@ -130,6 +137,10 @@ impl Members {
 }
 
 impl Member {
+    fn is_settled(&self) -> bool {
+        self.life == Life::Settled
+    }
+
     /// What was measured and not told yet.
     fn untold(&self) -> Option<Measured> {
         let measured = self.client.measured()?;
@@ -160,7 +171,8 @@ fn first_pair(closed: &[(usize, ClientKind)]) -> Option<(usize, usize)> {
         })
 }
 
-/// Whether a closed client may still count: records are on their way.
+/// Whether a closed client may still count: records are on their way to the broker, or may be on
+/// their way to the application.
 fn awaits_something(measured: &Measured) -> bool {
     let topics = measured.all_topics();
     topics.consumed.records > 0 || topics.unacknowledged().records > 0

@@ -1,4 +1,4 @@
-use superstream_protocol::measured::Records;
+use superstream_protocol::measured::{Records, TopicFigures};
 
 use superstream_protocol::{ClientKind, RegisterClient};
 
@@ -93,7 +93,7 @@ fn a_client_that_awaits_nothing_says_goodbye_once_and_at_once() {
             "its last figures are not told"
         );
         let draft = draft_of(&mut members).expect("it is closed and was not told");
-        members.is_sent(&draft);
+        members.sent(&draft);
         members.taken(&draft);
         assert_eq!(members.leaving().len(), usize::from(leaves), "{accepted}");
         assert!(members.leaving().is_empty());
@@ -108,7 +108,7 @@ fn a_report_that_did_not_get_through_is_due_until_it_does() {
     members.all_at = Some(Instant::now());
     for _ in 0..2 {
         let draft = draft_of(&mut members).expect("it is everybody's turn");
-        members.is_sent(&draft);
+        members.sent(&draft);
     }
     told(&mut members, "nobody took it");
     assert!(draft_of(&mut members).is_none());
@@ -133,7 +133,7 @@ fn a_client_that_stays_unknown_rests() {
     let (_, mut members) = alone(5, 5);
     for _ in 0..2 {
         let draft = draft_of(&mut members).expect("it is told after its registration");
-        members.is_unknown(&draft);
+        members.unknown(&draft);
     }
     assert!(draft_of(&mut members).is_none());
 }

@@ -1,56 +1,14 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use superstream_protocol::measured::{Measured, Records, TopicFigures};
-use superstream_protocol::{
-    ClientConfigUpdate, ClientError, ClientKind, ClientReport, RegisterClient, Registered,
-    ReportsTaken,
-};
+use superstream_protocol::{ClientKind, ClientReport, RegisterClient, ReportsTaken};
 
 use super::*;
 use crate::report::record::Client;
 use crate::service::members::closed::{MAX_CLOSED, MAX_KEPT};
-use crate::service::state::Message;
-
-/// A service that answers reports by a script, and knows what it was told.
-struct Scripted<A> {
-    answer: A,
-    /// The clients of each request.
-    told: Vec<Vec<String>>,
-}
-
-impl<A> Scripted<A> {
-    fn new(answer: A) -> Self {
-        Self {
-            answer,
-            told: Vec::new(),
-        }
-    }
-}
-
-impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for Scripted<A> {
-    fn register(&mut self, _: &RegisterClient, _: Duration) -> Result<Registered, Failure> {
-        Ok(Registered::default())
-    }
-
-    fn configure(&mut self, _: &ClientConfigUpdate) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
-        let names = reports.reports.iter().map(|one| one.client_hash.clone());
-        self.told.push(names.collect());
-        (self.answer)(reports)
-    }
-
-    fn error(&mut self, _: &ClientError) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn goodbye(&mut self, _: &str) -> Result<(), Failure> {
-        Ok(())
-    }
-}
+use crate::service::queue::Message;
+use crate::service::scripted::Scripted;
 
 fn taken(reports: &Reports) -> ReportsTaken {
     let taken = |report: &ClientReport| ReportTaken {
@@ -109,7 +67,9 @@ fn whoever_is_being_created_goes_before_further_reports() {
         String::new(),
     ));
     let comes = |reports: &Reports| {
-        lock(&shared.state).push(Message::Register(Arc::clone(&creator)));
+        lock(&shared.state)
+            .queue
+            .push(Message::Register(Arc::clone(&creator)));
         Ok(taken(reports))
     };
     let mut transport = Scripted::new(comes);
@@ -180,10 +140,58 @@ fn what_was_refused_rests() {
     let refuse = |_: &Reports| Err(Failure::Refused("not this one".to_owned()));
     let mut transport = Scripted::new(refuse);
     report(&shared, &mut transport);
-    assert_eq!(transport.told, [["client-0", "client-1"]]);
+    report(&shared, &mut transport);
+    let told = [
+        vec!["client-0", "client-1"],
+        vec!["client-0"],
+        vec!["client-1"],
+    ];
+    assert_eq!(transport.told, told);
     assert!(drafts(&shared).is_empty());
     closed(&shared, 1);
     assert_eq!(drafts(&shared).len(), 1);
+}
+
+#[test]
+fn one_report_that_is_refused_takes_no_other_with_it() {
+    let shared = shared();
+    closed(&shared, MAX_REPORTS);
+    let is_refused = |one: &ClientReport| one.client_hash == "client-7";
+    let mut transport =
+        Scripted::new(
+            |reports: &Reports| match reports.reports.iter().any(is_refused) {
+                true => Err(Failure::Refused("not this one".to_owned())),
+                false => Ok(taken(reports)),
+            },
+        );
+    report(&shared, &mut transport);
+    assert!(
+        lock(&shared.state)
+            .members
+            .due()
+            .is_some_and(|at| at <= Instant::now())
+    );
+    report(&shared, &mut transport);
+    assert!(
+        drafts(&shared).is_empty(),
+        "one rests, the others are taken"
+    );
+    let state = lock(&shared.state);
+    assert!(state.troubles.shown().refused.is_some());
+    assert_eq!(transport.told.len(), 1 + MAX_REPORTS);
+}
+
+/// Another token: few requests tell, whoever reports.
+#[test]
+fn a_service_that_refuses_all_is_not_asked_for_each() {
+    let shared = shared();
+    closed(&shared, 10 * MAX_REPORTS);
+    let refuse = |_: &Reports| Err(Failure::Refused("another token".to_owned()));
+    let mut transport = Scripted::new(refuse);
+    while !drafts(&shared).is_empty() {
+        report(&shared, &mut transport);
+    }
+    assert!(transport.told.len() <= 2 * MAX_BAD_ANSWERS as usize);
 }
 
 #[test]

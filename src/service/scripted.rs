@@ -1,0 +1,60 @@
+//! A service by a script, for tests.
+
+use std::time::Duration;
+
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
+};
+
+use super::{Failure, Transport};
+
+/// Answers reports by a script, and knows what it was told.
+pub(super) struct Scripted<A> {
+    answer: A,
+    /// The clients of each request with reports.
+    pub(super) told: Vec<Vec<String>>,
+    /// What becomes of all other messages.
+    pub(super) others: Result<(), Failure>,
+    /// How many there were.
+    pub(super) other_messages: usize,
+}
+
+impl<A> Scripted<A> {
+    pub(super) fn new(answer: A) -> Self {
+        Self {
+            answer,
+            told: Vec::new(),
+            others: Ok(()),
+            other_messages: 0,
+        }
+    }
+
+    fn other(&mut self) -> Result<(), Failure> {
+        self.other_messages += 1;
+        self.others.clone()
+    }
+}
+
+impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for Scripted<A> {
+    fn register(&mut self, _: &RegisterClient, _: Duration) -> Result<Registered, Failure> {
+        self.other().map(|()| Registered::default())
+    }
+
+    fn configure(&mut self, _: &ClientConfigUpdate) -> Result<(), Failure> {
+        self.other()
+    }
+
+    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
+        let names = reports.reports.iter().map(|one| one.client_hash.clone());
+        self.told.push(names.collect());
+        (self.answer)(reports)
+    }
+
+    fn error(&mut self, _: &ClientError) -> Result<(), Failure> {
+        self.other()
+    }
+
+    fn goodbye(&mut self, _: &str) -> Result<(), Failure> {
+        self.other()
+    }
+}

@@ -1,0 +1,86 @@
+//! What the session's thread does next.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::queue::Waiting;
+use super::state::{Shared, State, wait};
+use crate::lock::lock;
+use crate::report::record::Client;
+
+/// How old the figures are that others may read of this process.
+const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
+
+pub(super) enum Work {
+    /// Show what has changed.
+    Publish,
+    /// Send a message.
+    Send(Waiting),
+    /// Report what clients did.
+    Report,
+}
+
+/// Waits for work. A creator that waits for an answer waits for nothing else.
+pub(super) fn next_work(shared: &Shared) -> Work {
+    let mut state = lock(&shared.state);
+    loop {
+        if shared.has_new_topics.swap(false, Ordering::Relaxed) {
+            state.members.have_news();
+        }
+        let settle = |client: &Client| client.settle(&shared.slots);
+        let gone = state.members.tidy(settle);
+        state.say_goodbye(gone);
+        let now = Instant::now();
+        if let Some(work) = state.next_work(now) {
+            return work;
+        }
+        state = match state.next_at() {
+            Some(at) => wait(&shared.work, state, at.saturating_duration_since(now)),
+            None => shared
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+        };
+    }
+}
+
+impl State {
+    pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
+        if self.line.is_open_for_creators(now)
+            && let Some(waiting) = self.queue.take_first_registration()
+        {
+            return Some(Work::Send(waiting));
+        }
+        if self.has_news || self.stale_at().is_some_and(|at| at <= now) {
+            self.has_news = false;
+            self.published = Some(now);
+            return Some(Work::Publish);
+        }
+        if !self.line.is_open(now) {
+            return None;
+        }
+        if let Some(waiting) = self.queue.take_due(now) {
+            return Some(Work::Send(waiting));
+        }
+        let reports = self.members.due().is_some_and(|at| at <= now);
+        reports.then_some(Work::Report)
+    }
+
+    /// When there is work next, if nothing happens before.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        let sending = [self.queue.due(), self.members.due()];
+        let sending = sending.into_iter().flatten();
+        sending
+            .map(|due| self.line.not_before(due))
+            .chain(self.stale_at())
+            .chain(self.members.tidy_at())
+            .min()
+    }
+
+    /// When what was published is too old.
+    fn stale_at(&self) -> Option<Instant> {
+        let published = self.published.filter(|_| !self.members.is_empty());
+        published.map(|at| at + PUBLISHED_EVERY)
+    }
+}
