@@ -91,7 +91,7 @@ unsafe fn seen<'m>(message: *mut Message, opaque: *mut c_void) -> (&'m Message, 
 
 /// What may allocate, and so must not let a panic out. What is done for each record is less than
 /// this guard.
-fn caught(count: impl FnOnce(&Slot, &Counts)) -> impl FnOnce(&Slot, &Counts) {
+fn guarded(count: impl FnOnce(&Slot, &Counts)) -> impl FnOnce(&Slot, &Counts) {
     |slot, counts| {
         boundary::catch_keeping_errno(|| count(slot, counts));
     }
@@ -274,7 +274,7 @@ unsafe extern "C" fn on_request_sent(
         };
     };
     // SAFETY: as in `on_send`.
-    unsafe { counted(handle, opaque, caught(sent)) }
+    unsafe { counted(handle, opaque, guarded(sent)) }
 }
 
 unsafe extern "C" fn on_response_received(
@@ -311,7 +311,7 @@ unsafe extern "C" fn on_response_received(
         }
     };
     // SAFETY: as in `on_send`.
-    unsafe { counted(handle, opaque, caught(received)) }
+    unsafe { counted(handle, opaque, guarded(received)) }
 }
 
 /// The figures of a broker.

@@ -8,7 +8,7 @@ use crate::report::identity;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whether the service answers, as creators see it.
+/// Whether the service answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// It was not asked yet.
@@ -16,7 +16,7 @@ pub enum Health {
     Unknown,
     /// It answered last time.
     Up,
-    /// It did not: creators need not wait.
+    /// It did not, or not in time for a creator.
     Down {
         /// What happened.
         reason: String,
@@ -31,46 +31,53 @@ pub enum Health {
 #[derive(Default)]
 pub(super) struct Line {
     was_reached: bool,
+    /// Nothing is tried before this is over, but the first registration of a client.
+    backoff: Backoff,
+    /// Why the last try failed.
+    failure: String,
     /// Why creators need not wait.
     down: Option<String>,
-    /// Tries in a row that did not get through.
-    failures: u32,
-    /// Nothing is tried before this, but the registration of a creator that waits.
-    retry_at: Option<Instant>,
     /// A creator has waited in vain since the last answer to a registration.
     creator_left: bool,
-    /// The last registration took longer than a creator waits.
+    /// The last registration had its answer too late for a creator.
     is_slow: bool,
+}
+
+/// Pauses that grow with each failure in a row, from a second to a minute.
+#[derive(Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    until: Option<Instant>,
 }
 
 impl Line {
     /// The service has answered.
     pub(super) fn reached(&mut self) {
         self.was_reached = true;
-        self.failures = 0;
-        self.retry_at = None;
+        self.backoff = Backoff::default();
         // It may answer others and still be too slow for creators.
         if !self.creator_left {
             self.down = None;
         }
     }
 
-    /// The service has answered a registration, too late for whoever waited, or in time.
-    pub(super) fn registered(&mut self, is_late: bool) {
+    /// The service has answered a registration. Whether that was too late for whoever asked, or
+    /// nobody waited.
+    pub(super) fn registered(&mut self, is_late: bool) -> bool {
         // The creator's time began before the thread's.
         self.is_slow = std::mem::take(&mut self.creator_left) || is_late;
+        let is_in_vain = self.is_slow || self.down.is_some();
         self.reached();
+        is_in_vain
     }
 
     /// The service was not reached. Gives the pause until the next try.
-    pub(super) fn failed(&mut self) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let pause = pause_after(self.failures);
-        self.retry_at = Some(Instant::now() + pause);
-        pause
+    pub(super) fn failed(&mut self, reason: &str) -> Duration {
+        reason.clone_into(&mut self.failure);
+        self.backoff.failed()
     }
 
-    /// A registration did not get through: creators need not wait.
+    /// A creator had no answer: the next ones need not wait.
     pub(super) fn goes_down(&mut self, reason: &str) {
         self.down = Some(reason.to_owned());
     }
@@ -79,7 +86,7 @@ impl Line {
     /// so when it tries again is left to it.
     pub(super) fn creator_leaves(&mut self, reason: &str) {
         self.creator_left = true;
-        self.down.get_or_insert_with(|| reason.to_owned());
+        self.goes_down(reason);
     }
 
     /// Why creators need not wait.
@@ -94,25 +101,27 @@ impl Line {
 
     /// Whether the service may be tried now.
     pub(super) fn is_open(&self, now: Instant) -> bool {
-        self.retry_at.is_none_or(|at| at <= now)
+        self.backoff.is_over(now)
     }
 
-    /// Whether it may be tried for a creator that waits.
+    /// Whether it may be tried with the first registration of a client.
     pub(super) fn is_open_for_creators(&self, now: Instant) -> bool {
         self.down.is_none() || self.is_open(now)
     }
 
     /// When something that is due at `due` may be sent.
     pub(super) fn not_before(&self, due: Instant) -> Instant {
-        self.retry_at.map_or(due, |at| at.max(due))
+        self.backoff.not_before(due)
     }
 
     pub(super) fn health(&self) -> Health {
-        match &self.down {
+        let failures = self.backoff.failures;
+        let failure = (failures > 0).then_some(&self.failure);
+        match self.down.as_ref().or(failure) {
             Some(reason) => Health::Down {
                 reason: reason.clone(),
-                failures: self.failures,
-                retry_at: self.retry_at.unwrap_or_else(Instant::now),
+                failures,
+                retry_at: self.not_before(Instant::now()),
             },
             None if self.was_reached => Health::Up,
             None => Health::Unknown,
@@ -120,8 +129,30 @@ impl Line {
     }
 }
 
-/// Grows from one second to a minute; a quarter of it is chance, so that a thousand processes
-/// do not come back at once.
+impl Backoff {
+    /// Gives the pause until the next try.
+    pub(super) fn failed(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let pause = pause_after(self.failures);
+        self.until = Some(Instant::now() + pause);
+        pause
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+
+    /// When something that is due at `due` may be tried.
+    pub(super) fn not_before(&self, due: Instant) -> Instant {
+        self.until.map_or(due, |until| until.max(due))
+    }
+}
+
+/// A quarter of it is chance, so that a thousand processes do not come back at once.
 pub(super) fn pause_after(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(6);
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
@@ -152,11 +183,25 @@ mod tests {
         }
     }
 
+    /// Nobody waited for the answer, however quick it was.
+    #[test]
+    fn an_answer_after_an_outage_is_one_in_vain() {
+        let mut line = Line::default();
+        line.goes_down("connection refused");
+        assert!(line.registered(false));
+        assert_eq!((line.is_slow(), line.health()), (false, Health::Up));
+    }
+
     #[test]
     fn a_report_that_fails_keeps_no_creator_from_asking() {
         let (mut line, now) = (Line::default(), Instant::now());
-        line.failed();
+        line.failed("no answer");
         assert!(!line.is_open(now) && line.is_open_for_creators(now));
+        let shown = line.health();
+        assert!(
+            matches!(shown, Health::Down { failures: 1, .. }),
+            "{shown:?}"
+        );
         line.goes_down("connection refused");
         assert!(!line.is_open_for_creators(now));
         line.reached();
@@ -171,9 +216,9 @@ mod tests {
         line.creator_leaves("no answer in time");
         line.reached();
         assert_eq!(line.down(), Some("no answer in time"));
-        line.registered(false);
+        assert!(line.registered(false), "in vain");
         assert_eq!((line.down(), line.is_slow()), (None, true));
-        line.registered(false);
+        assert!(!line.registered(false), "in time");
         assert!(!line.is_slow());
     }
 }

@@ -31,8 +31,6 @@ pub struct Members {
     all_at: Option<Instant>,
     /// When those report that have something new to say: a first topic, or the end.
     some_at: Option<Instant>,
-    /// Nobody reports before this: the last reports did not get through.
-    not_before: Option<Instant>,
     /// When closed clients are looked after.
     tidy_at: Option<Instant>,
     given_up: u64,
@@ -77,7 +75,6 @@ impl Default for Members {
             interval: DEFAULT_INTERVAL,
             all_at: None,
             some_at: None,
-            not_before: None,
             tidy_at: None,
             given_up: 0,
         }
@@ -154,8 +151,7 @@ impl Members {
 
     /// When there is something to report next.
     pub fn due(&self) -> Option<Instant> {
-        let due = self.all_at.into_iter().chain(self.some_at).min()?;
-        Some(self.not_before.map_or(due, |at| at.max(due)))
+        self.all_at.into_iter().chain(self.some_at).min()
     }
 
     /// A report is about to be sent.
@@ -165,7 +161,7 @@ impl Members {
         }
     }
 
-    /// Reports were put off for somebody who waits: they are next.
+    /// Reports that are due were not sent, or not taken: they come as soon as may be.
     pub fn put_off(&mut self) {
         self.some_at = Some(Instant::now());
     }
@@ -181,13 +177,6 @@ impl Members {
                 member.rests_until = Some(rest);
             }
         }
-    }
-
-    /// The service fails at reports: nobody tries again before this.
-    pub fn try_again_in(&mut self, pause: Duration) {
-        let at = Instant::now() + pause;
-        self.some_at = Some(at);
-        self.not_before = Some(at);
     }
 
     /// The service has taken a report.

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::line::Backoff;
 use crate::report::record::Client;
 
-/// Messages kept for a service that is away. The oldest go first.
+/// Messages kept for a service that is away.
 const MAX_WAITING: usize = 256;
 
 /// What is said of one client.
@@ -21,8 +22,9 @@ pub(super) enum Message {
 pub(super) struct Waiting {
     pub(super) message: Message,
     /// How often the service answered, and not to the purpose.
-    pub(super) tries: u32,
-    pub(super) not_before: Instant,
+    pub(super) bad_answers: u32,
+    pub(super) backoff: Backoff,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -42,8 +44,9 @@ impl Queue {
         }
         self.waiting.push_back(Waiting {
             message,
-            tries: 0,
-            not_before: Instant::now(),
+            bad_answers: 0,
+            backoff: Backoff::default(),
+            since: Instant::now(),
         });
     }
 
@@ -59,13 +62,15 @@ impl Queue {
         while self.waiting.len() < MAX_WAITING / 2
             && let Some(client) = self.goodbyes.pop_front()
         {
+            // The service is not to hear of it first when it is gone.
+            self.forget(&client);
             self.push(Message::Goodbye(client));
         }
         let beyond = self.goodbyes.len().saturating_sub(MAX_WAITING);
         self.goodbyes.drain(..beyond);
     }
 
-    /// Nobody waits for a client's registration any more.
+    /// A client need not be registered any more.
     pub(super) fn forget(&mut self, client: &Arc<Client>) {
         self.waiting
             .retain(|waiting| !waiting.message.registers(client));
@@ -82,20 +87,20 @@ impl Queue {
         self.waiting.remove(place)
     }
 
-    /// The oldest message that is due.
+    /// The first message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Waiting> {
-        let is_due = |waiting: &Waiting| waiting.not_before <= now;
+        let is_due = |waiting: &Waiting| waiting.backoff.is_over(now);
         let place = self.waiting.iter().position(is_due)?;
         self.waiting.remove(place)
     }
 
     /// When the next message is due.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.waiting.iter().map(|waiting| waiting.not_before).min()
+        self.waiting.iter().map(Waiting::due).min()
     }
 
-    /// Makes room: the oldest message goes, registrations last, because somebody may wait for
-    /// one.
+    /// Makes room: the first message goes, and the first registration of a client last, because
+    /// somebody may wait for it.
     fn drop_one(&mut self) {
         let oldest = self.waiting.iter().position(|waiting| !waiting.is_first());
         if let Some(dropped) = self.waiting.remove(oldest.unwrap_or(0)) {
@@ -119,7 +124,7 @@ impl Message {
         }
     }
 
-    /// The client that it is about, if the service knows that one afterwards.
+    /// The client that it is about, which is still there afterwards.
     pub(super) fn client(&self) -> Option<&Arc<Client>> {
         match self {
             Self::Register(client) | Self::Configure(client) | Self::Error(client, _) => {
@@ -132,14 +137,28 @@ impl Message {
 
 impl Waiting {
     /// Whether it is the registration of a client that has no answer yet.
-    fn is_first(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         matches!(&self.message, Message::Register(client) if client.answer().is_none())
+    }
+
+    fn due(&self) -> Instant {
+        self.backoff.not_before(self.since)
     }
 
     /// Nobody is to wait for this message any more.
     pub(super) fn give_up(self, reason: &str) {
-        if let Message::Register(client) = self.message {
+        if let Message::Register(client) = &self.message {
             client.answered(Err(reason.to_owned()));
+        }
+    }
+}
+
+/// However a message comes to its end, an error of our own included, nobody waits for it in vain. The
+/// first answer counts.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Message::Register(client) = &self.message {
+            client.answered(Err("it was not registered".to_owned()));
         }
     }
 }

@@ -1,12 +1,11 @@
 //! A round of reports.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use superstream_protocol::{ReportTaken, Reports};
 
-use super::line::pause_after;
+use super::line::Backoff;
 use super::members::Draft;
 use super::queue::Message;
 use super::state::{Shared, State};
@@ -33,42 +32,44 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
         state.members.put_off();
         return None;
     }
-    let failed_before = state.failed_reports;
+    let failed_before = state.reports.failures();
     drop(state);
     let (mut trouble, mut is_taken) = (None, false);
+    // Whether there is to be a pause.
+    let mut has_failed = false;
     let mut bad_answers = 0;
-    let mut requests = requests(named(shared, drafts), failed_before).into_iter();
-    let mut is_probe = failed_before > 0;
-    while let Some(request) = requests.next() {
+    let requests = requests(named(shared, drafts), failed_before);
+    for (place, request) in requests.into_iter().enumerate() {
+        let is_probe = failed_before > 0 && place == 0;
         let answer = send(shared, transport, &request);
         let mut state = lock(&shared.state);
-        match &answer {
-            Ok(()) => (bad_answers, is_taken) = (0, true),
-            Err(failure) => {
-                trouble = Some(failed(&mut state, &request, failure));
-                bad_answers += 1;
-            }
-        }
-        let is_hopeless = is_probe || bad_answers == MAX_BAD_ANSWERS;
-        match answer {
-            Err(Failure::Unavailable(_)) => break,
-            Err(Failure::Failed(_)) if is_hopeless => break,
-            Err(Failure::Refused(_)) if bad_answers == MAX_BAD_ANSWERS => {
-                requests
-                    .flatten()
-                    .for_each(|draft| state.members.refused(&draft));
+        if let Err(failure) = answer {
+            trouble = Some(not_taken(&mut state, &request, &failure));
+            bad_answers += 1;
+            let is_hopeless = bad_answers == MAX_BAD_ANSWERS;
+            let is_over = match failure {
+                Failure::Unavailable(_) => true,
+                Failure::Failed(_) => is_probe || is_hopeless,
+                Failure::Refused(_) => is_hopeless,
+            };
+            has_failed |= is_over || matches!(failure, Failure::Failed(_));
+            if is_over {
                 break;
             }
-            _ => {}
+        } else {
+            (bad_answers, is_taken) = (0, true);
         }
         // Those that have just been found to need a name may wait for one request.
         if state.queue.has_first_registration() {
             state.members.put_off();
             break;
         }
-        is_probe = false;
     }
     let mut state = lock(&shared.state);
+    if has_failed {
+        state.reports.failed();
+        state.members.put_off();
+    }
     if is_taken && trouble.is_none() {
         state.troubles.takes(Matter::Reports);
     }
@@ -90,13 +91,12 @@ fn drafts(shared: &Shared) -> Vec<Draft> {
 }
 
 /// Nothing is lost of reports that did not get through; something for the log.
-fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
-    let reason = failure.to_string();
-    let pause = match failure {
+fn not_taken(state: &mut State, request: &[Draft], failure: &Failure) -> String {
+    let words = failure.to_string();
+    match failure {
         Failure::Refused(reason) => {
             refused(state, request);
             state.troubles.refuses(Matter::Reports, reason);
-            state.failed_reports = 0;
             state.reached(None);
             state.has_news = true;
             return format!("reports are not taken: {reason}");
@@ -105,16 +105,13 @@ fn failed(state: &mut State, request: &[Draft], failure: &Failure) -> String {
             for draft in request {
                 state.members.suspect(draft);
             }
-            state.troubles.failed(&reason);
-            state.reports_wait()
+            state.troubles.failed(&words);
         }
         Failure::Unavailable(_) => {
-            state.failed_reports = state.failed_reports.saturating_add(1);
-            state.members.put_off();
-            state.not_reached(&reason)
+            state.not_reached(&words);
         }
-    };
-    format!("reports wait: {failure}; next try in {pause:.1?}")
+    }
+    format!("reports wait: {words}")
 }
 
 /// What is refused alone rests. Of several the service may have refused one: they are reported again,
@@ -127,17 +124,6 @@ fn refused(state: &mut State, request: &[Draft]) {
         state.members.declined(draft);
     }
     state.members.put_off();
-}
-
-impl State {
-    /// The service fails at reports, whatever it does with other messages. Gives the pause until
-    /// the next ones.
-    pub(super) fn reports_wait(&mut self) -> Duration {
-        self.failed_reports = self.failed_reports.saturating_add(1);
-        let pause = pause_after(self.failed_reports);
-        self.members.try_again_in(pause);
-        pause
-    }
 }
 
 /// The reports of clients that the service knows. The others register first, and report then.
@@ -227,7 +213,7 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
         return Err(Failure::Failed(reason.to_owned()));
     }
     let mut state = lock(&shared.state);
-    state.failed_reports = 0;
+    state.reports = Backoff::default();
     state.reached(None);
     if let Some(interval) = answer.report_interval_ms {
         state.members.report_every(interval);

@@ -88,6 +88,8 @@ impl Session {
             return Asked::Nothing(format!("no thread for it can be started: {error}"));
         }
         self.shared.work.notify_one();
+        // An earlier registration may have made room for this one.
+        self.shared.news.notify_all();
 
         if state.line.is_slow()
             && let Some(advice) = state.late.of(client)
@@ -163,6 +165,7 @@ impl Session {
         state.has_news = true;
         drop(state);
         self.shared.work.notify_one();
+        self.shared.news.notify_all();
     }
 
     fn start_thread(&self, state: &mut State) -> std::io::Result<()> {

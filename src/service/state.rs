@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use superstream_protocol::StartClient;
 
 use super::late::LateAdvice;
-use super::line::Line;
+use super::line::{Backoff, Line};
 use super::members::Members;
 use super::queue::{Message, Queue};
 use super::troubles::Troubles;
@@ -38,8 +38,8 @@ pub(super) struct State {
     pub(super) late: LateAdvice,
     pub(super) troubles: Troubles,
     pub(super) thread_runs: bool,
-    /// Requests with reports in a row that did not get through.
-    pub(super) failed_reports: u32,
+    /// Of reports, whatever becomes of other messages.
+    pub(super) reports: Backoff,
     pub(super) published: Option<Instant>,
     /// Something has changed that was not published yet.
     pub(super) has_news: bool,
@@ -65,6 +65,7 @@ impl State {
     pub(super) fn reached(&mut self, client: Option<&Arc<Client>>) {
         self.line.reached();
         self.troubles.reached();
+        let client = client.filter(|client| client.hash().is_some());
         let Some(teller) = self.members.first_known().or(client).cloned() else {
             return;
         };
@@ -77,7 +78,7 @@ impl State {
     /// The service was not reached. Gives the pause until the next try, of whatever message.
     pub(super) fn not_reached(&mut self, reason: &str) -> Duration {
         self.troubles.failed(reason);
-        self.line.failed()
+        self.line.failed(reason)
     }
 
     /// Tells that these clients are gone.

@@ -26,59 +26,43 @@ const MAX_TRIES: u32 = 8;
 
 /// The thread's life. It ends with the process.
 pub(super) fn run(shared: &Shared, settings: &Settings) {
-    let mut transport = boundary::catch(|| super::transport(settings));
-    while let Some(reached_by) = &mut transport {
-        let work = next_work(shared);
-        let is_sound = match work {
-            Work::Publish => {
-                boundary::catch(|| (shared.publish)());
-                true
-            }
-            Work::Report => report(shared, reached_by.as_mut()),
-            Work::Send(waiting) => tell(shared, reached_by.as_mut(), waiting),
-        };
-        // What an error of our own left of the transport is not used again.
-        if !is_sound {
-            transport = boundary::catch(|| super::transport(settings));
-        }
+    let mut errors = 0;
+    while let Some(mut transport) = boundary::catch(|| super::transport(settings)) {
+        while boundary::catch(|| turn(shared, transport.as_mut())).is_some() {}
+        // An error of our own: what it left of the transport is not used again.
+        lock(&shared.state).members.put_off();
+        shared.news.notify_all();
+        errors += 1;
+        std::thread::sleep(pause_after(errors));
     }
     lock(&shared.state).thread_runs = false;
     shared.news.notify_all();
 }
 
-/// A round of reports. False where an error of our own broke it off.
-fn report(shared: &Shared, transport: &mut dyn Transport) -> bool {
-    let news = boundary::catch(|| round::report(shared, transport));
-    match &news {
-        Some(None) => {}
-        Some(Some(news)) => debug!("{news}"),
-        None => {
-            lock(&shared.state).reports_wait();
-        }
-    }
-    news.is_some()
-}
-
-/// Sends a message. False where an error of our own broke that off.
-fn tell(shared: &Shared, transport: &mut dyn Transport, waiting: Waiting) -> bool {
-    let result = boundary::catch(|| send(shared, transport, &waiting.message));
-    let is_sound = result.is_some();
-    let mut state = lock(&shared.state);
-    let news = match result {
-        Some(result) => settle(&mut state, waiting, result),
-        None => {
-            waiting.give_up("an error of our own");
+fn turn(shared: &Shared, transport: &mut dyn Transport) {
+    let news = match next_work(shared) {
+        Work::Publish => {
+            boundary::catch(|| (shared.publish)());
             None
         }
+        Work::Report => round::report(shared, transport),
+        Work::Send(waiting) => tell(shared, transport, waiting),
     };
-    state.has_news = true;
-    drop(state);
-    shared.news.notify_all();
     // Not under the lock: whoever reads the log may be slow.
     if let Some(news) = news {
         debug!("{news}");
     }
-    is_sound
+}
+
+/// Sends a message; something for the log.
+fn tell(shared: &Shared, transport: &mut dyn Transport, waiting: Waiting) -> Option<String> {
+    let result = send(shared, transport, &waiting.message);
+    let mut state = lock(&shared.state);
+    let news = settle(&mut state, waiting, result);
+    state.has_news = true;
+    drop(state);
+    shared.news.notify_all();
+    news
 }
 
 /// Draws the conclusions from a message that was sent, or was not; something for the log.
@@ -97,44 +81,40 @@ fn settle(
         Err(failure) => failure,
     };
     let reason = failure.to_string();
-    let registers = matches!(waiting.message, Message::Register(_));
-    let pause = match failure {
-        Failure::Refused(_) => {
-            if let Message::Register(client) = &waiting.message {
-                state.late.forget(client);
-                state.line.registered(false);
-                state.members.let_rest(client);
-            }
-            state.troubles.refuses(Matter::Messages, &reason);
-            state.reached(waiting.message.client());
-            waiting.give_up(&reason);
-            return Some(format!("a message is given up: {reason}"));
+    waiting.bad_answers += u32::from(matches!(failure, Failure::Failed(_)));
+    let is_refused = matches!(failure, Failure::Refused(_));
+    if is_refused || waiting.bad_answers == MAX_TRIES {
+        if let Message::Register(client) = &waiting.message {
+            state.members.let_rest(client);
         }
-        Failure::Failed(_) if waiting.tries + 1 >= MAX_TRIES => {
-            state.troubles.failed(&reason);
-            waiting.give_up(&reason);
-            return Some(format!("a message is given up: {reason}"));
+        if is_refused {
+            refused(state, &waiting.message, &reason);
         }
-        // One that the service cannot digest holds up no other, but a registration: creators have
-        // nothing of a service that cannot take those.
-        Failure::Failed(_) if !registers => {
-            waiting.tries += 1;
-            state.troubles.failed(&reason);
-            let pause = pause_after(waiting.tries);
-            waiting.not_before = Instant::now() + pause;
-            pause
-        }
-        Failure::Failed(_) => {
-            waiting.tries += 1;
-            state.not_reached(&reason)
-        }
-        Failure::Unavailable(_) => state.not_reached(&reason),
-    };
-    if registers {
+        waiting.give_up(&reason);
+        return Some(format!("a message is given up: {reason}"));
+    }
+    let mut pause = waiting.backoff.failed();
+    // A service that cannot digest one message may take the others; but creators have nothing of one
+    // that does not register them.
+    if waiting.is_first() {
         state.line.goes_down(&reason);
     }
+    if waiting.is_first() || matches!(failure, Failure::Unavailable(_)) {
+        pause = pause.max(state.line.failed(&reason));
+    }
+    state.troubles.failed(&reason);
     state.queue.put_back(waiting);
     Some(format!("{reason}; next try in {pause:.1?}"))
+}
+
+/// The service answers, and will not have this message.
+fn refused(state: &mut State, message: &Message, reason: &str) {
+    if let Message::Register(client) = message {
+        state.late.forget(client);
+        state.line.registered(false);
+    }
+    state.troubles.refuses(Matter::Messages, reason);
+    state.reached(message.client());
 }
 
 /// Whether a message was exchanged with the service.
@@ -181,9 +161,8 @@ fn register(
     let registered = transport.register(&client.registration, limit)?;
     let advice = registered.start.clone();
     let mut state = lock(&shared.state);
-    state
-        .line
-        .registered(begin.elapsed() >= shared.response_timeout);
+    let is_late = begin.elapsed() >= shared.response_timeout;
+    let is_in_vain = state.line.registered(is_late);
     if let Some(interval) = registered.report_interval_ms {
         state.members.report_every(interval);
     }
@@ -196,7 +175,7 @@ fn register(
     if client.is_created() {
         state.queue.push(Message::Configure(Arc::clone(client)));
         state.advises(client, Some(&advice));
-    } else if state.line.is_slow() {
+    } else if is_in_vain {
         state.late.keep(client, advice);
     } else {
         // One in time is the service's word from now on.

@@ -63,19 +63,25 @@ impl State {
         if let Some(waiting) = self.queue.take_due(now) {
             return Some(Work::Send(waiting));
         }
-        let reports = self.members.due().is_some_and(|at| at <= now);
+        let reports = self.reports_due().is_some_and(|at| at <= now);
         reports.then_some(Work::Report)
     }
 
     /// When there is work next, if nothing happens before.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let sending = [self.queue.due(), self.members.due()];
+        let sending = [self.queue.due(), self.reports_due()];
         let sending = sending.into_iter().flatten();
         sending
             .map(|due| self.line.not_before(due))
             .chain(self.stale_at())
             .chain(self.members.tidy_at())
             .min()
+    }
+
+    /// When there is something to report.
+    fn reports_due(&self) -> Option<Instant> {
+        let due = self.members.due()?;
+        Some(self.reports.not_before(due))
     }
 
     /// When what was published is too old.

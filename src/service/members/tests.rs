@@ -27,20 +27,6 @@ fn processes_that_began_together_do_not_report_together() {
     assert!(seconds.iter().all(|second| (90..=110).contains(second)));
 }
 
-/// Clients that come and go do not have a service asked again that just failed.
-#[test]
-fn nobody_reports_before_the_pause_is_over() {
-    let (client, begin) = (Client::of_test("client-0"), Instant::now());
-    let pause = Duration::from_secs(30);
-    let mut members = Members::default();
-    members.join(&client);
-    members.try_again_in(pause);
-    members.close(&client);
-    members.have_news();
-    assert!(members.due().is_some_and(|at| at >= begin + pause));
-    assert!(members.tidy_at().is_some_and(|at| at < begin + pause));
-}
-
 /// A producer that has accepted and delivered so many records.
 fn measured(accepted: u64, delivered: u64) -> Measured {
     let records = |records| Records {

@@ -1,4 +1,5 @@
-use superstream_protocol::{Reports, ReportsTaken};
+use superstream_protocol::measured::Measured;
+use superstream_protocol::{ClientKind, RegisterClient, Reports, ReportsTaken};
 
 use super::*;
 use crate::service::scripted::Scripted;
@@ -45,13 +46,7 @@ fn a_service_that_is_away_is_tried_once_and_then_after_a_pause() {
 
     // A creator is there, and its registration gets through: so do the others.
     transport.others = Ok(());
-    let client = Client::new(
-        superstream_protocol::RegisterClient::default(),
-        superstream_protocol::ClientKind::Producer,
-        String::new(),
-    );
-    let message = Message::Register(Arc::new(client));
-    lock(&shared.state).queue.push(message);
+    creator(&shared);
     send_all(&shared, &mut transport);
     assert!(
         transport.other_messages > 101,
@@ -67,38 +62,101 @@ fn registrations_wait_for_a_service_that_has_failed_at_one() {
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("connection refused".to_owned()));
     for _ in 0..10 {
-        let client = Client::new(
-            superstream_protocol::RegisterClient::default(),
-            superstream_protocol::ClientKind::Producer,
-            String::new(),
-        );
-        let message = Message::Register(Arc::new(client));
-        lock(&shared.state).queue.push(message);
+        creator(&shared);
         send_all(&shared, &mut transport);
     }
     assert_eq!(transport.other_messages, 1);
     assert!(lock(&shared.state).line.down().is_some());
 }
 
-/// An error of our own in a round of reports is not the end of reporting.
+/// One that the service cannot digest is no reason to send the others late, or creators away.
 #[test]
-fn a_round_that_breaks_off_comes_again() {
+fn a_message_that_fails_holds_up_no_other() {
+    let shared = shared();
+    let mut transport = Scripted::new(takes_all);
+    transport.others = Err(Failure::Failed("an error".to_owned()));
+    goodbyes(&shared, 10);
+    send_all(&shared, &mut transport);
+    assert_eq!(transport.other_messages, 10);
+    assert_eq!(lock(&shared.state).line.down(), None);
+}
+
+/// It answers everything else.
+#[test]
+fn reports_that_hang_are_tried_ever_more_seldom() {
     let (shared, begin) = (shared(), Instant::now());
+    with_figures(&shared);
+    let hangs = |_: &Reports| Err(Failure::Unavailable("no answer in time".to_owned()));
+    let mut transport = Scripted::new(hangs);
+    for reports in 1..=3 {
+        assert!(round::report(&shared, &mut transport).is_some());
+        // Others get through, and bring no report with them.
+        lock(&shared.state).line.reached();
+        goodbyes(&shared, 1);
+        send_all(&shared, &mut transport);
+        assert!(transport.other_messages >= reports);
+    }
+    let next = lock(&shared.state).next_at();
+    assert!(
+        next.is_some_and(|at| at >= begin + Duration::from_secs(3)),
+        "{next:?}"
+    );
+}
+
+#[test]
+fn a_client_that_is_gone_is_not_registered() {
+    let shared = shared();
+    let mut transport = Scripted::new(takes_all);
+    let client = creator(&shared);
+    lock(&shared.state).say_goodbye(vec![client]);
+    send_all(&shared, &mut transport);
+    assert_eq!(transport.other_messages, 0);
+}
+
+/// An error of our own is not the end of reporting, and nobody waits because of one.
+#[test]
+fn a_turn_that_breaks_off_loses_nothing() {
+    let shared = shared();
+    with_figures(&shared);
+    let breaks = |_: &Reports| -> Result<ReportsTaken, Failure> { panic!("an error of our own") };
+    let mut transport = Scripted::new(breaks);
+    assert!(boundary::catch(|| round::report(&shared, &mut transport)).is_none());
+    let mut transport = Scripted::new(takes_all);
+    round::report(&shared, &mut transport);
+    assert_eq!(transport.told, [["client-0"]]);
+
+    let client = creator(&shared);
+    let waiting = lock(&shared.state).queue.take_first_registration();
+    assert!(client.answer().is_none());
+    assert!(boundary::catch(|| drop_in_panic(waiting)).is_none());
+    assert!(client.answer().is_some_and(Result::is_err));
+}
+
+fn drop_in_panic(_waiting: Option<Waiting>) {
+    panic!("an error of our own");
+}
+
+/// A client that waits for its registration.
+fn creator(shared: &Shared) -> Arc<Client> {
+    let client = Arc::new(Client::new(
+        RegisterClient::default(),
+        ClientKind::Producer,
+        String::new(),
+    ));
+    let message = Message::Register(Arc::clone(&client));
+    lock(&shared.state).queue.push(message);
+    client
+}
+
+/// A closed client that has something to report.
+fn with_figures(shared: &Shared) {
     let client = Client::of_test("client-0");
-    client.measured_in_test(superstream_protocol::measured::Measured {
+    client.measured_in_test(Measured {
         transport_errors: [(-195, 1)].into(),
-        ..superstream_protocol::measured::Measured::default()
+        ..Measured::default()
     });
     let mut state = lock(&shared.state);
     state.members.join(&client);
     state.members.close(&client);
     state.members.tidy(|_| true);
-    drop(state);
-    let breaks = |_: &Reports| -> Result<ReportsTaken, Failure> { panic!("an error of our own") };
-    assert!(!report(&shared, &mut Scripted::new(breaks)));
-    let due = lock(&shared.state).members.due();
-    assert!(due.is_some_and(|at| at >= begin + Duration::from_millis(750)));
-    let mut transport = Scripted::new(takes_all);
-    report(&shared, &mut transport);
-    assert_eq!(transport.told, [["client-0"]]);
 }
