@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use superstream_tests::Library;
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request, reply};
+use superstream_tests::marks::PROXY_VARIABLES;
 
 /// Advice that every producer takes.
 fn advice() -> Value {
@@ -390,16 +391,8 @@ fn proxies_of_the_environment_are_not_used() {
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let service = FaultService::advising(advice());
     let host = service.url();
-    let names = [
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ];
     let mut environment = vec![("SUPERSTREAM_HOST", host.as_str())];
-    environment.extend(names.map(|name| (name, address.as_str())));
+    environment.extend(PROXY_VARIABLES.map(|name| (name, address.as_str())));
     assert_eq!(producer(&environment).linger, "50");
     assert!(service.requests().iter().any(Request::registers));
     proxy.set_nonblocking(true).unwrap();

@@ -7,6 +7,16 @@ use std::process::Command;
 use crate::driver::{self, Driver};
 use crate::{Library, engine, preload, run, scratch, unique, with_library, with_library_in};
 
+/// The variables by which HTTP clients find a proxy.
+pub const PROXY_VARIABLES: [&str; 6] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
 /// Texts that stand nowhere but where a test has put them.
 #[derive(Default)]
 pub struct Marks(Vec<(String, String)>);
@@ -190,14 +200,7 @@ pub fn environment(marks: &mut Marks) -> Vec<(&'static str, String)> {
     ]
     .map(|name| (name, marks.of(name)))
     .into();
-    for name in [
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ] {
+    for name in PROXY_VARIABLES {
         all.push((name, format!("http://user:{}@127.0.0.1:1/", marks.of(name))));
     }
     all
