@@ -169,8 +169,10 @@ impl Client {
     /// Keeps the service's answer. The first one counts, but for the name and what it was given with.
     pub fn answered(&self, answer: Result<Registered, String>) {
         if let Ok(registered) = &answer {
+            // One that only asks is given no name.
+            let hash = Some(registered.client_hash.clone()).filter(|hash| !hash.is_empty());
             *lock(&self.known_as) = KnownAs {
-                hash: Some(registered.client_hash.clone()),
+                hash,
                 advice: Some(registered.start.clone()),
             };
         }

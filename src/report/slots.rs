@@ -28,7 +28,8 @@ const THREADS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
 const THREADS_END_WITHIN: Duration = Duration::from_secs(60);
 /// A slot lies so long before it serves another client.
 const QUARANTINE: Duration = Duration::from_secs(60);
-/// Where more lie there, the oldest does so at once: what many clients leave behind must not grow.
+/// Where more lie there, so long: what many clients leave behind must not grow.
+const SHORT_QUARANTINE: Duration = Duration::from_secs(1);
 const QUARANTINED: usize = 16;
 
 /// What the hooks of a client are given. It lives as long as the process, for a hook may come after
@@ -77,21 +78,21 @@ impl Pool {
     /// A slot on which nothing is counted: one that has lain for long, or else a new one.
     fn empty(&self, now: Instant) -> &'static Slot {
         let mut quarantined = lock(&self.0);
-        let has_lain = |since: Instant| now.saturating_duration_since(since) >= QUARANTINE;
-        let is_fit = match quarantined.front() {
-            Some((since, _)) => quarantined.len() > QUARANTINED || has_lain(*since),
-            None => false,
+        let time = match quarantined.len() > QUARANTINED {
+            true => SHORT_QUARANTINE,
+            false => QUARANTINE,
         };
-        let oldest = match is_fit {
-            true => quarantined.pop_front(),
-            false => None,
+        let has_lain = |since: Instant| now.saturating_duration_since(since) >= time;
+        let oldest = match quarantined.front() {
+            Some((since, _)) if has_lain(*since) => quarantined.pop_front(),
+            _ => None,
         };
         drop(quarantined);
         let Some((_, slot)) = oldest else {
             return Box::leak(Box::default());
         };
         // SAFETY: nobody holds anything of it but a hook that had begun when it was given back. That
-        // ran for microseconds; a minute has gone since, or so many clients have come to their end.
+        // ran for microseconds, and a second at least has gone since.
         unsafe { slot.counters.clear() };
         slot
     }
@@ -227,8 +228,9 @@ mod tests {
 
     #[test]
     fn many_clients_share_a_few_slots() {
-        let (pool, now) = (Pool::default(), Instant::now());
-        let slots = (1..10_000).map(|client| ptr::from_ref(serve(&pool, now, client)));
+        let pool = Pool::default();
+        let later = || Instant::now() + SHORT_QUARANTINE;
+        let slots = (1..10_000).map(|client| ptr::from_ref(serve(&pool, later(), client)));
         let slots: HashSet<_> = slots.collect();
         assert_eq!(slots.len(), QUARANTINED + 1);
     }

@@ -31,7 +31,7 @@ pub enum Health {
 #[derive(Default)]
 pub(super) struct Line {
     was_reached: bool,
-    /// Nothing is tried before this is over, but the first registration of a client.
+    /// Nothing is tried before this is over, but the registration of a client that was never tried.
     backoff: Backoff,
     /// Why the last try failed.
     failure: String,
@@ -89,6 +89,11 @@ impl Line {
         self.goes_down(reason);
     }
 
+    /// No client waits for its first answer any more, so none will show that creators have it in time.
+    pub(super) fn nobody_waits(&mut self) {
+        self.creator_left = false;
+    }
+
     /// Why creators need not wait.
     pub(super) fn down(&self) -> Option<&str> {
         self.down.as_deref()
@@ -104,7 +109,7 @@ impl Line {
         self.backoff.is_over(now)
     }
 
-    /// Whether it may be tried with the first registration of a client.
+    /// Whether it may be tried with the registration of a client that was never tried.
     pub(super) fn is_open_for_creators(&self, now: Instant) -> bool {
         self.down.is_none() || self.is_open(now)
     }
@@ -190,6 +195,16 @@ mod tests {
         line.goes_down("connection refused");
         assert!(line.registered(false));
         assert_eq!((line.is_slow(), line.health()), (false, Health::Up));
+    }
+
+    /// What would have shown that creators have their answers in time was given up.
+    #[test]
+    fn a_service_that_answers_is_up_once_nobody_waits() {
+        let mut line = Line::default();
+        line.creator_leaves("no answer in time");
+        line.nobody_waits();
+        line.reached();
+        assert_eq!(line.health(), Health::Up);
     }
 
     #[test]

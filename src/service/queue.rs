@@ -58,12 +58,14 @@ impl Queue {
     /// Tells that these clients are gone, as many at a time as leave room for other messages. Of very
     /// many the service hears no more, and finds out.
     pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
+        for client in &gone {
+            // The service is not to hear of it first when it is gone.
+            self.forget(client);
+        }
         self.goodbyes.extend(gone);
         while self.waiting.len() < MAX_WAITING / 2
             && let Some(client) = self.goodbyes.pop_front()
         {
-            // The service is not to hear of it first when it is gone.
-            self.forget(&client);
             self.push(Message::Goodbye(client));
         }
         let beyond = self.goodbyes.len().saturating_sub(MAX_WAITING);
@@ -76,14 +78,19 @@ impl Queue {
             .retain(|waiting| !waiting.message.registers(client));
     }
 
-    /// Whether there is a client that never had an answer: its creator may wait for it.
+    /// Whether there is a client that never had an answer.
     pub(super) fn has_first_registration(&self) -> bool {
         self.waiting.iter().any(Waiting::is_first)
     }
 
-    /// The first of those.
-    pub(super) fn take_first_registration(&mut self) -> Option<Waiting> {
-        let place = self.waiting.iter().position(Waiting::is_first)?;
+    /// Whether there is one whose creator may wait for it.
+    pub(super) fn has_urgent(&self) -> bool {
+        self.waiting.iter().any(Waiting::is_urgent)
+    }
+
+    /// The first registration of a client whose creator may wait for it.
+    pub(super) fn take_urgent(&mut self) -> Option<Waiting> {
+        let place = self.waiting.iter().position(Waiting::is_urgent)?;
         self.waiting.remove(place)
     }
 
@@ -139,6 +146,16 @@ impl Waiting {
     /// Whether it is the registration of a client that has no answer yet.
     pub(super) fn is_first(&self) -> bool {
         matches!(&self.message, Message::Register(client) if client.answer().is_none())
+    }
+
+    /// Whether a creator may wait for it. One that was tried in vain is a message as others are.
+    fn is_urgent(&self) -> bool {
+        self.is_first() && self.backoff.failures() == 0
+    }
+
+    /// Whether it only asks: nobody is to be registered.
+    pub(super) fn is_dry_run(&self) -> bool {
+        matches!(&self.message, Message::Register(client) if client.registration.dry_run)
     }
 
     fn due(&self) -> Instant {

@@ -40,6 +40,9 @@ pub(super) struct State {
     pub(super) thread_runs: bool,
     /// Of reports, whatever becomes of other messages.
     pub(super) reports: Backoff,
+    /// A message has found the service away. When it is tried again, it is with reports: a message
+    /// that it never answers would hold them up for ever.
+    pub(super) is_turn_of_reports: bool,
     pub(super) published: Option<Instant>,
     /// Something has changed that was not published yet.
     pub(super) has_news: bool,
@@ -79,6 +82,12 @@ impl State {
     pub(super) fn not_reached(&mut self, reason: &str) -> Duration {
         self.troubles.failed(reason);
         self.line.failed(reason)
+    }
+
+    /// Reports that were under way were not sent, by an error of our own.
+    pub(super) fn reports_broke_off(&mut self) {
+        self.members.put_off();
+        self.reports.failed();
     }
 
     /// Tells that these clients are gone.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use superstream_protocol::ClientError;
 
-use super::line::pause_after;
 use super::queue::{Message, Waiting};
 use super::round;
 use super::state::{Shared, State};
@@ -24,16 +23,17 @@ const LATE_LIMIT: Duration = Duration::from_secs(10);
 /// others for ever.
 const MAX_TRIES: u32 = 8;
 
+/// After an error of our own.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// The thread's life. It ends with the process.
 pub(super) fn run(shared: &Shared, settings: &Settings) {
-    let mut errors = 0;
     while let Some(mut transport) = boundary::catch(|| super::transport(settings)) {
         while boundary::catch(|| turn(shared, transport.as_mut())).is_some() {}
         // An error of our own: what it left of the transport is not used again.
-        lock(&shared.state).members.put_off();
+        lock(&shared.state).reports_broke_off();
         shared.news.notify_all();
-        errors += 1;
-        std::thread::sleep(pause_after(errors));
+        std::thread::sleep(PAUSE_AFTER_ERROR);
     }
     lock(&shared.state).thread_runs = false;
     shared.news.notify_all();
@@ -83,7 +83,7 @@ fn settle(
     let reason = failure.to_string();
     waiting.bad_answers += u32::from(matches!(failure, Failure::Failed(_)));
     let is_refused = matches!(failure, Failure::Refused(_));
-    if is_refused || waiting.bad_answers == MAX_TRIES {
+    if is_refused || waiting.bad_answers == MAX_TRIES || waiting.is_dry_run() {
         if let Message::Register(client) = &waiting.message {
             state.members.let_rest(client);
         }
@@ -101,6 +101,7 @@ fn settle(
     }
     if waiting.is_first() || matches!(failure, Failure::Unavailable(_)) {
         pause = pause.max(state.line.failed(&reason));
+        state.is_turn_of_reports = true;
     }
     state.troubles.failed(&reason);
     state.queue.put_back(waiting);
@@ -172,12 +173,14 @@ fn register(
         return Ok(());
     }
     // One that runs already registers again, and says once more what it runs with.
-    if client.is_created() {
+    let is_created = client.is_created();
+    if is_created {
         state.queue.push(Message::Configure(Arc::clone(client)));
         state.advises(client, Some(&advice));
-    } else if is_in_vain {
+    }
+    if is_in_vain {
         state.late.keep(client, advice);
-    } else {
+    } else if !is_created {
         // One in time is the service's word from now on.
         state.late.forget(client);
     }

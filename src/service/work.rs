@@ -47,8 +47,11 @@ pub(super) fn next_work(shared: &Shared) -> Work {
 
 impl State {
     pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
+        if !self.queue.has_first_registration() {
+            self.line.nobody_waits();
+        }
         if self.line.is_open_for_creators(now)
-            && let Some(waiting) = self.queue.take_first_registration()
+            && let Some(waiting) = self.queue.take_urgent()
         {
             return Some(Work::Send(waiting));
         }
@@ -60,11 +63,15 @@ impl State {
         if !self.line.is_open(now) {
             return None;
         }
+        let has_reports = self.reports_due().is_some_and(|at| at <= now);
+        if has_reports && self.is_turn_of_reports {
+            self.is_turn_of_reports = false;
+            return Some(Work::Report);
+        }
         if let Some(waiting) = self.queue.take_due(now) {
             return Some(Work::Send(waiting));
         }
-        let reports = self.reports_due().is_some_and(|at| at <= now);
-        reports.then_some(Work::Report)
+        has_reports.then_some(Work::Report)
     }
 
     /// When there is work next, if nothing happens before.

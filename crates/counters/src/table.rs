@@ -101,6 +101,8 @@ impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
     /// # Safety
     /// It is hidden, and nobody holds anything of it.
     pub(crate) unsafe fn clear(&self) {
+        // One that was put in while the others were hidden may show.
+        self.hide();
         for slot in &self.slots {
             // SAFETY: null, or from Box::into_raw; the caller's contract.
             unsafe { free(slot.swap(ptr::null_mut(), Ordering::AcqRel)) };
