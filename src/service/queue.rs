@@ -50,9 +50,20 @@ impl Queue {
         });
     }
 
-    /// It did not get through.
+    /// It did not get through. A client that went meanwhile need not be registered any more.
     pub(super) fn put_back(&mut self, waiting: Waiting) {
-        self.waiting.push_back(waiting);
+        let is_gone = |client: &Arc<Client>| {
+            let of_waiting = self
+                .waiting
+                .iter()
+                .filter_map(|one| one.message.says_goodbye());
+            let mut gone = of_waiting.chain(&self.goodbyes);
+            gone.any(|other| Arc::ptr_eq(other, client))
+        };
+        match &waiting.message {
+            Message::Register(client) if is_gone(client) => {}
+            _ => self.waiting.push_back(waiting),
+        }
     }
 
     /// Tells that these clients are gone, as many at a time as leave room for other messages. Of very
@@ -96,14 +107,29 @@ impl Queue {
 
     /// The first message that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Waiting> {
-        let is_due = |waiting: &Waiting| waiting.backoff.is_over(now);
+        let is_due = |waiting: &Waiting| waiting.backoff.is_over(now) && self.is_sayable(waiting);
         let place = self.waiting.iter().position(is_due)?;
         self.waiting.remove(place)
     }
 
     /// When the next message is due.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.waiting.iter().map(Waiting::due).min()
+        let sayable = self
+            .waiting
+            .iter()
+            .filter(|waiting| self.is_sayable(waiting));
+        sayable.map(Waiting::due).min()
+    }
+
+    /// Whether the service would know what it is about: an error waits for the registration of its
+    /// client.
+    fn is_sayable(&self, waiting: &Waiting) -> bool {
+        match &waiting.message {
+            Message::Error(client, _) if client.hash().is_none() => {
+                !self.waiting.iter().any(|one| one.message.registers(client))
+            }
+            _ => true,
+        }
     }
 
     /// Makes room: the first message goes, and the first registration of a client last, because
@@ -120,6 +146,14 @@ impl Message {
     /// Whether it is the registration of this client.
     fn registers(&self, client: &Arc<Client>) -> bool {
         matches!(self, Self::Register(other) if Arc::ptr_eq(other, client))
+    }
+
+    /// The client that is gone by it.
+    fn says_goodbye(&self) -> Option<&Arc<Client>> {
+        match self {
+            Self::Goodbye(client) => Some(client),
+            _ => None,
+        }
     }
 
     /// Whether it says what the other one does, once both are sent.
@@ -149,7 +183,7 @@ impl Waiting {
     }
 
     /// Whether a creator may wait for it. One that was tried in vain is a message as others are.
-    fn is_urgent(&self) -> bool {
+    pub(super) fn is_urgent(&self) -> bool {
         self.is_first() && self.backoff.failures() == 0
     }
 

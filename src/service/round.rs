@@ -28,7 +28,7 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
     let drafts = drafts(shared);
     let mut state = lock(&shared.state);
     // Measuring took a while.
-    if state.queue.has_urgent() {
+    if state.somebody_waits() {
         state.members.put_off();
         return None;
     }
@@ -60,7 +60,7 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
             (bad_answers, is_taken) = (0, true);
         }
         // Those that have just been found to need a name may wait for one request.
-        if state.queue.has_urgent() {
+        if state.somebody_waits() {
             state.members.put_off();
             break;
         }

@@ -84,6 +84,11 @@ impl State {
         self.line.failed(reason)
     }
 
+    /// Whether a creator may wait for an answer.
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.line.down().is_none() && self.queue.has_urgent()
+    }
+
     /// Reports that were under way were not sent, by an error of our own.
     pub(super) fn reports_broke_off(&mut self) {
         self.members.put_off();

@@ -93,12 +93,12 @@ fn settle(
         waiting.give_up(&reason);
         return Some(format!("a message is given up: {reason}"));
     }
-    let mut pause = waiting.backoff.failed();
     // A service that cannot digest one message may take the others; but creators have nothing of one
-    // that does not register them.
-    if waiting.is_first() {
+    // that does not register them. One that was tried before tells nothing new.
+    if waiting.is_urgent() {
         state.line.goes_down(&reason);
     }
+    let mut pause = waiting.backoff.failed();
     if waiting.is_first() || matches!(failure, Failure::Unavailable(_)) {
         pause = pause.max(state.line.failed(&reason));
         state.is_turn_of_reports = true;

@@ -50,6 +50,13 @@ impl State {
         if !self.queue.has_first_registration() {
             self.line.nobody_waits();
         }
+        // While creators do not wait, their registrations must not take every turn.
+        let has_reports = self.reports_due().is_some_and(|at| at <= now);
+        let is_turn_of_reports = has_reports && self.is_turn_of_reports && self.line.is_open(now);
+        if is_turn_of_reports && self.line.down().is_some() {
+            self.is_turn_of_reports = false;
+            return Some(Work::Report);
+        }
         if self.line.is_open_for_creators(now)
             && let Some(waiting) = self.queue.take_urgent()
         {
@@ -63,8 +70,7 @@ impl State {
         if !self.line.is_open(now) {
             return None;
         }
-        let has_reports = self.reports_due().is_some_and(|at| at <= now);
-        if has_reports && self.is_turn_of_reports {
+        if is_turn_of_reports {
             self.is_turn_of_reports = false;
             return Some(Work::Report);
         }

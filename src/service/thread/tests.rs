@@ -123,6 +123,64 @@ fn a_registration_that_hangs_holds_up_no_report() {
     assert_eq!(urgent.backoff.failures(), 0);
 }
 
+/// However many clients are created while the service registers none.
+#[test]
+fn reports_have_their_turn_while_nobody_is_registered() {
+    let shared = shared();
+    let mut transport = Scripted::new(takes_all);
+    transport.others = Err(Failure::Unavailable("no answer in time".to_owned()));
+    creator(&shared);
+    creator(&shared);
+    with_figures(&shared);
+    send_all(&shared, &mut transport);
+    let later = Instant::now() + Duration::from_secs(2);
+    let work = lock(&shared.state).next_work(later);
+    assert!(matches!(work, Some(Work::Report)));
+    round::report(&shared, &mut transport);
+    assert_eq!(transport.told, [["client-0"]]);
+}
+
+/// One registration that the service never answers keeps no creator from asking.
+#[test]
+fn a_registration_that_was_tried_before_is_no_news_of_the_service() {
+    let shared = shared();
+    let mut transport = Scripted::new(takes_all);
+    let away = Failure::Unavailable("no answer in time".to_owned());
+    transport.others = Err(away.clone());
+    creator(&shared);
+    send_all(&shared, &mut transport);
+    let mut state = lock(&shared.state);
+    state.line.reached();
+    let waiting = state
+        .queue
+        .take_due(Instant::now() + Duration::from_secs(2));
+    settle(&mut state, waiting.unwrap(), Err(away));
+    assert_eq!(state.line.down(), None);
+}
+
+#[test]
+fn an_error_waits_until_its_client_is_registered() {
+    let shared = shared();
+    let client = creator(&shared);
+    let mut state = lock(&shared.state);
+    let mut registration = state.queue.take_urgent().unwrap();
+    registration.backoff.failed();
+    let error = Message::Error(Arc::clone(&client), "an error".to_owned());
+    state.queue.push(error);
+    state.queue.put_back(registration);
+    assert!(state.queue.take_due(Instant::now()).is_none());
+    assert!(state.queue.due().is_some_and(|at| at > Instant::now()));
+    drop(state);
+
+    // It went while the thread had its registration in hand.
+    let mut state = lock(&shared.state);
+    let later = Instant::now() + Duration::from_secs(2);
+    let registration = state.queue.take_due(later).unwrap();
+    state.say_goodbye(vec![client]);
+    state.queue.put_back(registration);
+    assert!(!state.queue.has_first_registration());
+}
+
 #[test]
 fn a_client_that_is_gone_is_not_registered() {
     let shared = shared();
