@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fake_service::{FakeService, Manner, producer};
 use crate::support::Stage;
@@ -38,9 +38,11 @@ impl Terminal {
             .envs(environment.iter().copied());
         let stream = || Stdio::from(end.try_clone().unwrap());
         command.stdin(stream()).stdout(stream()).stderr(stream());
-        // SAFETY: both are system calls alone; the terminal becomes that of the new session.
+        // SAFETY: all are system calls alone; the terminal becomes that of the new session.
         unsafe {
             command.pre_exec(|| {
+                // As in a terminal, whatever the tests were started by.
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
                 libc::setsid();
                 libc::ioctl(0, libc::TIOCSCTTY, 0);
                 Ok(())
@@ -73,11 +75,14 @@ impl Terminal {
 
     /// Waits for words on the screen; what stood there until then.
     fn wait_for(&mut self, words: &str) -> String {
+        // The screen never falls silent by itself.
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(at) = self.seen.find(words) {
                 return self.seen.drain(..at + words.len()).collect();
             }
-            match self.said.recv_timeout(Duration::from_secs(60)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.said.recv_timeout(left) {
                 Ok(text) => self.seen.push_str(&text),
                 Err(error) => panic!("no {words:?}: {error}: {:?}", self.seen),
             }
