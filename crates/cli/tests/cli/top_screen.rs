@@ -41,8 +41,10 @@ impl Terminal {
         // SAFETY: all are system calls alone; the terminal becomes that of the new session.
         unsafe {
             command.pre_exec(|| {
-                // As in a terminal, whatever the tests were started by.
-                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                // As in a terminal: a script's background and nohup have them ignored.
+                for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 libc::setsid();
                 libc::ioctl(0, libc::TIOCSCTTY, 0);
                 Ok(())
