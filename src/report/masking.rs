@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use superstream_protocol::Configuration;
-
-/// Stands for a value that is set and not shown.
-pub const MASK: &str = "[masked]";
+use superstream_settings::MASK;
 
 /// Properties whose values are shown, by librdkafka's names and aliases (CONFIGURATION.md).
 /// Sizes, times, switches and names that an operator gave; nothing that authenticates, and no

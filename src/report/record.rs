@@ -289,15 +289,17 @@ fn measure(slot: &Slot, handle: usize, since: Instant) -> Option<Measured> {
 impl Client {
     /// A producer that the service knows by this name.
     pub fn of_test(hash: &str) -> std::sync::Arc<Self> {
-        let client = Self::new(
-            RegisterClient::default(),
-            ClientKind::Producer,
-            String::new(),
-        );
+        let client = Self::unregistered(ClientKind::Producer);
         client.answered(Ok(Registered {
             client_hash: hash.to_owned(),
             ..Registered::default()
         }));
+        client
+    }
+
+    /// A client that the service does not know.
+    pub fn unregistered(kind: ClientKind) -> std::sync::Arc<Self> {
+        let client = Self::new(RegisterClient::default(), kind, String::new());
         std::sync::Arc::new(client)
     }
 

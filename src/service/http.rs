@@ -20,7 +20,6 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use super::{Failure, Transport};
-use crate::report::masking::MASK;
 use crate::settings::Token;
 
 /// An advice is a few hundred bytes. It is kept as long as its client.
@@ -31,9 +30,6 @@ const MAX_ANSWER_BYTES_A_REPORT: u64 = 4 * 1024;
 const QUIET_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// The reason in an error answer goes into the log and the status: a sentence is enough.
 const MAX_REASON_CHARS: usize = 300;
-
-/// A token shorter than this is no secret, and may well be a word of the answer.
-const SHORTEST_SECRET: usize = 8;
 
 /// The service at one address.
 pub struct Http {
@@ -166,10 +162,8 @@ impl Http {
             .read_to_vec()
             .map_err(|error| Failure::Failed(short(&error)))?;
         let mut document: Value = serde_json::from_slice(&body).map_err(not_understood)?;
-        if let Some(token) = &self.token
-            && token.reveal().len() >= SHORTEST_SECRET
-        {
-            remove(token.reveal(), &mut document);
+        if let Some(token) = &self.token {
+            token.mask_in(&mut document);
         }
         serde_json::from_value(document).map_err(not_understood)
     }
@@ -201,24 +195,6 @@ fn short(error: &impl ToString) -> String {
 
 fn never_sent(error: impl std::error::Error) -> Failure {
     Failure::Refused(short(&error))
-}
-
-/// Masks a text wherever it stands in a document.
-fn remove(text: &str, document: &mut Value) {
-    match document {
-        Value::String(string) => *string = string.replace(text, MASK),
-        Value::Array(values) => values.iter_mut().for_each(|value| remove(text, value)),
-        Value::Object(members) => {
-            let clean = std::mem::take(members)
-                .into_iter()
-                .map(|(name, mut value)| {
-                    remove(text, &mut value);
-                    (name.replace(text, MASK), value)
-                });
-            *members = clean.collect();
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 fn not_understood(error: serde_json::Error) -> Failure {

@@ -198,6 +198,10 @@ impl Waiting {
 
     /// Nobody is to wait for this message any more.
     pub(super) fn give_up(self, reason: &str) {
+        self.answer(reason);
+    }
+
+    fn answer(&self, reason: &str) {
         if let Message::Register(client) = &self.message {
             client.answered(Err(reason.to_owned()));
         }
@@ -208,8 +212,6 @@ impl Waiting {
 /// first answer counts.
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Message::Register(client) = &self.message {
-            client.answered(Err("it was not registered".to_owned()));
-        }
+        self.answer("it was not registered");
     }
 }

@@ -53,11 +53,9 @@ impl State {
         // While creators do not wait, their registrations must not take every turn.
         let has_reports = self.reports_due().is_some_and(|at| at <= now);
         let is_turn_of_reports = has_reports && self.is_turn_of_reports && self.line.is_open(now);
-        if is_turn_of_reports && self.line.down().is_some() {
-            self.is_turn_of_reports = false;
-            return Some(Work::Report);
-        }
+        let nobody_waits = self.line.down().is_some();
         if self.line.is_open_for_creators(now)
+            && !(nobody_waits && is_turn_of_reports)
             && let Some(waiting) = self.queue.take_urgent()
         {
             return Some(Work::Send(waiting));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use agent::agent;
 pub use endpoint::Endpoint;
-pub use token::{Token, TokenSource};
+pub use token::{MASK, Token, TokenSource};
 
 /// `SUPERSTREAM_RESPONSE_TIMEOUT` where it is not set.
 pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_millis(3000);

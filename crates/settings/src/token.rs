@@ -6,6 +6,13 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+/// Stands for what is not shown.
+pub const MASK: &str = "[masked]";
+/// A token shorter than this is no secret, and may well be a word of an answer.
+const SHORTEST_SECRET: usize = 8;
+
 /// A token is short; what is longer is not one.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
@@ -52,6 +59,31 @@ impl Token {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Masks the token wherever it stands in a document, which somebody may have written who was
+    /// sent it.
+    pub fn mask_in(&self, document: &mut Value) {
+        if self.0.len() >= SHORTEST_SECRET {
+            mask(&self.0, document);
+        }
+    }
+}
+
+fn mask(secret: &str, document: &mut Value) {
+    match document {
+        Value::String(text) => *text = text.replace(secret, MASK),
+        Value::Array(values) => values.iter_mut().for_each(|value| mask(secret, value)),
+        Value::Object(members) => {
+            let masked = std::mem::take(members)
+                .into_iter()
+                .map(|(name, mut value)| {
+                    mask(secret, &mut value);
+                    (name.replace(secret, MASK), value)
+                });
+            *members = masked.collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 impl fmt::Debug for Token {
@@ -88,5 +120,23 @@ fn read(path: &Path) -> io::Result<String> {
     match text.len() as u64 > MAX_FILE_BYTES {
         true => Err(io::Error::other("it is too long for a token")),
         false => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_token_is_gone_wherever_it_stands() {
+        let mut document =
+            json!({"a very-secret b": ["very-secret", {"x": "1very-secret2"}], "n": 1});
+        Token("very-secret".to_owned()).mask_in(&mut document);
+        assert_eq!(
+            document,
+            json!({"a [masked] b": ["[masked]", {"x": "1[masked]2"}], "n": 1})
+        );
     }
 }

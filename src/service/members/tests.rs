@@ -1,6 +1,6 @@
 use superstream_protocol::measured::{Records, TopicFigures};
 
-use superstream_protocol::{ClientKind, RegisterClient};
+use superstream_protocol::ClientKind;
 
 use super::*;
 
@@ -128,9 +128,9 @@ fn a_client_that_stays_unknown_rests() {
 #[test]
 fn closed_clients_are_merged_whoever_closed_first() {
     let of_kind = |kind| {
-        let client = Client::new(RegisterClient::default(), kind, String::new());
+        let client = Client::unregistered(kind);
         client.measured_in_test(measured(1, 1));
-        Arc::new(client)
+        client
     };
     let consumer = of_kind(ClientKind::Consumer);
     let producers = (0..2 * closed::MAX_CLOSED).map(|_| of_kind(ClientKind::Producer));

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use superstream_protocol::measured::{Measured, Records, TopicFigures};
-use superstream_protocol::{ClientKind, ClientReport, RegisterClient, ReportsTaken};
+use superstream_protocol::{ClientKind, ClientReport, ReportsTaken};
 
 use super::*;
 use crate::report::record::Client;
@@ -61,11 +61,7 @@ fn tidy(shared: &Shared) {
 fn whoever_is_being_created_goes_before_further_reports() {
     let shared = shared();
     closed(&shared, 2 * MAX_REPORTS);
-    let creator = Arc::new(Client::new(
-        RegisterClient::default(),
-        ClientKind::Producer,
-        String::new(),
-    ));
+    let creator = Client::unregistered(ClientKind::Producer);
     let comes = |reports: &Reports| {
         lock(&shared.state)
             .queue

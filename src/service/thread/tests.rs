@@ -1,5 +1,5 @@
 use superstream_protocol::measured::Measured;
-use superstream_protocol::{ClientKind, RegisterClient, Reports, ReportsTaken};
+use superstream_protocol::{ClientKind, Reports, ReportsTaken};
 
 use super::*;
 use crate::service::scripted::Scripted;
@@ -216,11 +216,7 @@ fn drop_in_panic(_waiting: Option<Waiting>) {
 
 /// A client that waits for its registration.
 fn creator(shared: &Shared) -> Arc<Client> {
-    let client = Arc::new(Client::new(
-        RegisterClient::default(),
-        ClientKind::Producer,
-        String::new(),
-    ));
+    let client = Client::unregistered(ClientKind::Producer);
     let message = Message::Register(Arc::clone(&client));
     lock(&shared.state).queue.push(message);
     client
