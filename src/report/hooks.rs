@@ -10,7 +10,7 @@ use std::ptr;
 
 use superstream_counters::{Broker, Counts, Topic};
 
-use super::slots::{Slot, text};
+use super::slots::{Served, Slot, text};
 use crate::boundary;
 use crate::engine::Engine;
 use crate::engine::ffi::{self, Message, ResponseError, rd_kafka_s};
@@ -68,12 +68,12 @@ impl Message {
 unsafe fn counted(
     handle: *mut rd_kafka_s,
     opaque: *mut c_void,
-    count: impl FnOnce(&Slot, &Counts),
+    count: impl FnOnce(&Served),
 ) -> ResponseError {
     // SAFETY: the caller's contract; a slot is never freed.
     let slot = unsafe { &*opaque.cast::<Slot>() };
-    if let Some(counts) = slot.counts(handle.addr()) {
-        count(slot, counts);
+    if let Some(client) = slot.of(handle.addr()) {
+        count(&client);
     }
     ffi::NO_ERROR
 }
@@ -91,9 +91,9 @@ unsafe fn seen<'m>(message: *mut Message, opaque: *mut c_void) -> (&'m Message, 
 
 /// What may allocate, and so must not let a panic out. What is done for each record is less than
 /// this guard.
-fn guarded(count: impl FnOnce(&Slot, &Counts)) -> impl FnOnce(&Slot, &Counts) {
-    |slot, counts| {
-        boundary::catch_keeping_errno(|| count(slot, counts));
+fn guarded(count: impl FnOnce(&Served)) -> impl FnOnce(&Served) {
+    |client| {
+        boundary::catch_keeping_errno(|| count(client));
     }
 }
 
@@ -124,8 +124,8 @@ unsafe extern "C" fn sent_elsewhere(
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
     unsafe {
-        counted(handle, opaque, |slot, counts| {
-            let topic = slot.topic(counts, message.rkt);
+        counted(handle, opaque, |client| {
+            let topic = client.topic(message.rkt);
             topic.accepted.add(message.size());
         })
     }
@@ -160,17 +160,17 @@ unsafe extern "C" fn acknowledged_elsewhere(
     message: &Message,
     opaque: *mut c_void,
 ) -> ResponseError {
-    let acknowledged = |slot: &Slot, counts: &Counts| {
+    let acknowledged = |client: &Served| {
         // Of a batch that is refused at once the engine passes the application's own array, whose
         // topics mean nothing: a topic is looked up, and never looked into.
-        let topic = counts.topic_if_known(message.rkt.addr());
+        let topic = client.counts.topic_if_known(message.rkt.addr());
         if message.err != ffi::NO_ERROR {
-            return not_delivered(slot, topic, message);
+            return not_delivered(client, topic, message);
         }
         topic.note_used(message.partition);
         let before = topic.delivered.add(message.size());
         if before.is_multiple_of(u64::from(LATENCY_SAMPLED)) {
-            measure_latency(slot, counts, message);
+            measure_latency(client, message);
         }
     };
     // SAFETY: as in `on_send`.
@@ -185,22 +185,18 @@ unsafe extern "C" fn sampled(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    unsafe {
-        counted(handle, opaque, |slot, counts| {
-            measure_latency(slot, counts, message);
-        })
-    }
+    unsafe { counted(handle, opaque, |client| measure_latency(client, message)) }
 }
 
-fn measure_latency(slot: &Slot, counts: &Counts, message: &Message) {
-    if let Some(latency) = slot.engine().and_then(|engine| engine.message_latency) {
+fn measure_latency(client: &Served, message: &Message) {
+    if let Some(latency) = client.engine.message_latency {
         // SAFETY: a message of the engine's own, as all that were delivered are.
-        counts.latency(unsafe { latency(message) });
+        client.counts.latency(unsafe { latency(message) });
     }
 }
 
-fn not_delivered(slot: &Slot, topic: &Topic, message: &Message) {
-    match slot.tells_threads() && is_refused(message.err, MADE_FOR.get()) {
+fn not_delivered(client: &Served, topic: &Topic, message: &Message) {
+    match client.tells_threads() && is_refused(message.err, MADE_FOR.get()) {
         true => topic.refused.add(message.size()),
         false => topic.failed.add(message.size()),
     };
@@ -244,8 +240,8 @@ unsafe extern "C" fn consumed_elsewhere(
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
     unsafe {
-        counted(handle, opaque, |slot, counts| {
-            let topic = slot.topic(counts, message.rkt);
+        counted(handle, opaque, |client| {
+            let topic = client.topic(message.rkt);
             topic.note_used(message.partition);
             topic.consumed.add(message.size());
         })
@@ -263,9 +259,9 @@ unsafe extern "C" fn on_request_sent(
     size: usize,
     opaque: *mut c_void,
 ) -> ResponseError {
-    let sent = |_: &Slot, counts: &Counts| {
+    let sent = |client: &Served| {
         // SAFETY: the engine gives a C string that is valid during the call.
-        let broker = unsafe { broker(counts, broker_id, broker_name) };
+        let broker = unsafe { broker(client.counts, broker_id, broker_name) };
         broker.sent.add(size);
         match api_key {
             ffi::PRODUCE => broker.produce.add(size),
@@ -290,19 +286,19 @@ unsafe extern "C" fn on_response_received(
     err: ResponseError,
     opaque: *mut c_void,
 ) -> ResponseError {
-    let received = |slot: &Slot, counts: &Counts| {
+    let received = |client: &Served| {
         match err {
             ffi::NO_ERROR => {}
             // The client's own end is no trouble.
             ffi::DESTROYED => return,
             // The answer to a request that was given up before.
             _ if api_key < 0 => return,
-            _ if is_first_word(slot, api_key) => counts.error(err),
+            _ if is_first_word(client, api_key) => client.counts.error(err),
             _ => {}
         }
         if matches!(api_key, ffi::PRODUCE | ffi::FETCH) {
             // SAFETY: the engine gives a C string that is valid during the call.
-            let broker = unsafe { broker(counts, broker_id, broker_name) };
+            let broker = unsafe { broker(client.counts, broker_id, broker_name) };
             broker.round_trip(round_trip);
             // A request may end without an answer.
             if api_key == ffi::FETCH && size > 0 {
@@ -326,8 +322,8 @@ unsafe fn broker(counts: &Counts, id: i32, name: *const c_char) -> &Broker {
 /// Whether an answer is told for the first time. One that another thread waits for is told twice:
 /// by the broker's thread, and by the one that waits (`rd_kafka_buf_callback`, rdkafka_buf.c).
 /// Nobody else waits for the answers to produce and fetch requests.
-fn is_first_word(slot: &Slot, api_key: i16) -> bool {
-    match slot.tells_threads() {
+fn is_first_word(client: &Served, api_key: i16) -> bool {
+    match client.tells_threads() {
         true => MADE_FOR.get() == Some(BROKER_THREAD),
         false => matches!(api_key, ffi::PRODUCE | ffi::FETCH),
     }
@@ -341,7 +337,7 @@ unsafe extern "C" fn on_thread_start(
 ) -> ResponseError {
     MADE_FOR.set(Some(kind));
     // SAFETY: as in `on_send`.
-    unsafe { counted(handle, opaque, |_, counts| counts.thread_began()) }
+    unsafe { counted(handle, opaque, |client| client.counts.thread_began()) }
 }
 
 unsafe extern "C" fn on_thread_exit(
@@ -351,7 +347,7 @@ unsafe extern "C" fn on_thread_exit(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    unsafe { counted(handle, opaque, |_, counts| counts.thread_ended()) }
+    unsafe { counted(handle, opaque, |client| client.counts.thread_ended()) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use superstream_protocol::{
 
 use super::hooks::LATENCY_SAMPLED;
 use super::masking;
-use super::slots::{Pool, Slot};
+use super::slots::{Pool, Served, Slot};
 use crate::lock::lock;
 
 /// A client, shared by the thread that creates it and the one that speaks to the service.
@@ -119,7 +119,7 @@ impl Client {
                 slot,
                 handle,
                 since,
-            } => measure(slot, *handle, *since).as_ref().map(look),
+            } => Some(look(&measure(&slot.of(*handle)?, *since))),
             Counting::Final(measured) => Some(look(measured)),
         }
     }
@@ -139,9 +139,9 @@ impl Client {
     /// The application destroys the client.
     pub fn closes(&self) {
         if let Counting::Hooked { slot, handle, .. } = &*lock(&self.counting)
-            && let Some(counts) = slot.counts(*handle)
+            && let Some(client) = slot.of(*handle)
         {
-            counts.close();
+            client.counts.close();
         }
     }
 
@@ -157,11 +157,11 @@ impl Client {
         else {
             return true;
         };
-        if !slot.is_final(*handle) {
+        let Some(client) = slot.of(*handle).filter(Served::is_final) else {
             return false;
-        }
-        let (slot, last) = (*slot, measure(slot, *handle, *since));
-        *counting = Counting::Final(Box::new(last.unwrap_or_default()));
+        };
+        let (slot, last) = (*slot, measure(&client, *since));
+        *counting = Counting::Final(Box::new(last));
         pool.give_back(slot);
         true
     }
@@ -273,16 +273,15 @@ impl Client {
     }
 }
 
-fn measure(slot: &Slot, handle: usize, since: Instant) -> Option<Measured> {
-    let measured = slot.counts(handle)?.measured();
-    Some(Measured {
+fn measure(client: &Served, since: Instant) -> Measured {
+    Measured {
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-        latency_sampled: match slot.tells_latency() {
-            true => LATENCY_SAMPLED,
-            false => 0,
+        latency_sampled: match client.engine.message_latency {
+            Some(_) => LATENCY_SAMPLED,
+            None => 0,
         },
-        ..measured
-    })
+        ..client.counts.measured()
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use superstream_counters::{Counters, Counts, Topic};
 
@@ -26,11 +26,9 @@ use crate::process;
 const THREADS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
 /// The threads of an old engine are gone so long after a client's end.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(60);
-/// A slot lies so long before it serves another client.
-const QUARANTINE: Duration = Duration::from_secs(60);
-/// Where more lie there, so long: what many clients leave behind must not grow.
-const SHORT_QUARANTINE: Duration = Duration::from_secs(1);
-const QUARANTINED: usize = 16;
+/// So many slots lie unused before the oldest of them serves another client. What clients leave behind
+/// is that and what the most of them took that were open or not yet settled at once.
+const MOST_LYING: usize = 16;
 
 /// What the hooks of a client are given. It lives as long as the process, for a hook may come after
 /// its client's end, and serves one client after another.
@@ -40,12 +38,21 @@ pub struct Slot {
     engine: AtomicPtr<Engine>,
 }
 
-/// Slots that serve nobody now, and since when: the oldest come first. Figures are final when the
-/// client's threads have said that they end, and that is no proof: the main thread says so before it
-/// destroys the client, and the application's own purges queues after that. So no memory is freed
-/// then. A slot's owner is taken away first, which leaves only hooks that had begun.
+/// A client that a slot serves.
+pub struct Served<'s> {
+    /// The engine that made the client.
+    pub engine: &'static Engine,
+    /// What is counted for it.
+    pub counts: &'s Counts,
+}
+
+/// Slots that serve nobody now, the oldest first. Figures are final when the client's threads have said
+/// that they end, and that is no proof: the main thread says so before it destroys the client, and the
+/// application's own purges queues after that. A slot's owner is taken away first, which leaves only
+/// hooks that had begun: purged records, added to topics that are there. They have until the slot
+/// serves another client.
 #[derive(Default)]
-pub struct Pool(Mutex<VecDeque<(Instant, &'static Slot)>>);
+pub struct Pool(Mutex<VecDeque<&'static Slot>>);
 
 impl fmt::Debug for Slot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +69,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A slot that counts for a client from now on.
     pub fn take(&self, engine: &'static Engine, handle: *mut rd_kafka_s) -> &'static Slot {
-        let slot = self.empty(Instant::now());
+        let slot = self.unused();
         slot.engine
             .store(ptr::from_ref(engine).cast_mut(), Ordering::Release);
         slot.counters.begin(handle.addr());
@@ -72,36 +79,37 @@ impl Pool {
     /// Takes back a slot of which the last figures were taken.
     pub fn give_back(&self, slot: &'static Slot) {
         slot.counters.end();
-        lock(&self.0).push_back((Instant::now(), slot));
+        lock(&self.0).push_back(slot);
     }
 
-    /// A slot on which nothing is counted: one that has lain for long, or else a new one.
-    fn empty(&self, now: Instant) -> &'static Slot {
-        let mut quarantined = lock(&self.0);
-        let time = match quarantined.len() > QUARANTINED {
-            true => SHORT_QUARANTINE,
-            false => QUARANTINE,
-        };
-        let has_lain = |since: Instant| now.saturating_duration_since(since) >= time;
-        let oldest = match quarantined.front() {
-            Some((since, _)) if has_lain(*since) => quarantined.pop_front(),
-            _ => None,
-        };
-        drop(quarantined);
-        let Some((_, slot)) = oldest else {
+    /// A slot on which nothing is counted.
+    fn unused(&self) -> &'static Slot {
+        let Some(oldest) = self.oldest() else {
             return Box::leak(Box::default());
         };
-        // SAFETY: nobody holds anything of it but a hook that had begun when it was given back. That
-        // ran for microseconds, and a second at least has gone since.
-        unsafe { slot.counters.clear() };
-        slot
+        oldest.counters.reset();
+        oldest
+    }
+
+    /// The oldest one, where it has lain for long enough.
+    fn oldest(&self) -> Option<&'static Slot> {
+        let mut lying = lock(&self.0);
+        match lying.len() > MOST_LYING {
+            true => lying.pop_front(),
+            false => None,
+        }
     }
 }
 
 impl Slot {
-    /// What is counted for a client, while it is this slot's.
-    pub fn counts(&self, handle: usize) -> Option<&Counts> {
-        self.counters.of(handle)
+    /// The client of this handle, while the slot is its own.
+    pub fn of(&self, handle: usize) -> Option<Served<'_>> {
+        // Before the owner is asked for: an engine that came with a later owner is not used.
+        let engine = self.engine.load(Ordering::Acquire);
+        let counts = self.counters.of(handle)?;
+        // SAFETY: null, or an engine, which is never freed.
+        let engine = unsafe { engine.as_ref() }?;
+        Some(Served { engine, counts })
     }
 
     /// A topic of the client's that was seen before, where it is found at once.
@@ -109,44 +117,30 @@ impl Slot {
     pub fn topic_at_once(&self, topic: *mut rd_kafka_topic_s) -> Option<&Topic> {
         self.counters.topic_at_once(topic.addr())
     }
+}
 
+impl<'s> Served<'s> {
     /// Whether the client is closed and its figures are final, as far as can be told. A thread that was
     /// just made has told nothing of itself yet, and an engine may tell nothing of its threads at all;
     /// it joins them before `rd_kafka_destroy` returns. So both are given time.
-    pub fn is_final(&self, handle: usize) -> bool {
-        let Some(counts) = self.counts(handle) else {
-            return false;
-        };
+    pub fn is_final(&self) -> bool {
         let time = match self.tells_threads() {
             true => THREADS_BEGIN_WITHIN,
             false => THREADS_END_WITHIN,
         };
-        counts.are_final_since(time)
+        self.counts.are_final_since(time)
     }
 
     /// Whether the engine tells of its threads.
     pub fn tells_threads(&self) -> bool {
-        self.engine()
-            .is_some_and(|engine| engine.add_on_thread_start.is_some())
-    }
-
-    /// Whether the engine tells latencies.
-    pub fn tells_latency(&self) -> bool {
-        self.engine()
-            .is_some_and(|engine| engine.message_latency.is_some())
-    }
-
-    /// The engine that made the client.
-    pub fn engine(&self) -> Option<&'static Engine> {
-        // SAFETY: null, or an engine, which is never freed.
-        unsafe { self.engine.load(Ordering::Acquire).as_ref() }
+        self.engine.add_on_thread_start.is_some()
     }
 
     /// A topic of the client's. What it is called is asked once, and that alone may allocate: there
     /// may be more topics than are told apart, with as many records.
-    pub fn topic<'c>(&self, counts: &'c Counts, topic: *mut rd_kafka_topic_s) -> &'c Topic {
+    pub fn topic(&self, topic: *mut rd_kafka_topic_s) -> &'s Topic {
         let mut is_new = false;
-        let found = counts.topic(topic.addr(), || {
+        let found = self.counts.topic(topic.addr(), || {
             is_new = true;
             boundary::catch_keeping_errno(|| self.name_of(topic)).unwrap_or_default()
         });
@@ -157,11 +151,8 @@ impl Slot {
     }
 
     fn name_of(&self, topic: *mut rd_kafka_topic_s) -> String {
-        let Some(engine) = self.engine() else {
-            return String::new();
-        };
         // SAFETY: the engine's topic, of a message that it hands out.
-        let name = unsafe { (engine.topic_name)(topic) };
+        let name = unsafe { (self.engine.topic_name)(topic) };
         // SAFETY: the engine gives a C string that lives as long as the topic.
         unsafe { text(name) }
     }
@@ -195,10 +186,10 @@ mod tests {
     const TOPIC: usize = 0x7f00_0000_0000;
 
     /// A client that counts a record, and ends.
-    fn serve(pool: &Pool, now: Instant, client: usize) -> &'static Slot {
-        let slot = pool.empty(now);
+    fn serve(pool: &Pool, client: usize) -> &'static Slot {
+        let slot = pool.unused();
         slot.counters.begin(client);
-        let counts = slot.counts(client).unwrap();
+        let counts = slot.counters.of(client).unwrap();
         assert_eq!(counts.measured().progress(), 0);
         counts.topic(TOPIC, String::new).accepted.add(1);
         pool.give_back(slot);
@@ -208,30 +199,49 @@ mod tests {
     #[test]
     fn a_slot_lies_before_it_serves_another_client() {
         let pool = Pool::default();
-        let slot = pool.empty(Instant::now());
+        let slot = pool.unused();
         slot.counters.begin(1);
-        let counts = slot.counts(1).unwrap();
+        let counts = slot.counters.of(1).unwrap();
         // A hook that has begun goes on.
         let held = counts.topic(TOPIC, || "orders".to_owned());
         pool.give_back(slot);
-        assert!(slot.counts(1).is_none(), "a late hook counts for nobody");
-        let given_back = Instant::now();
-        let other = pool.empty(given_back);
-        assert!(!ptr::eq(other, slot), "and not for the next client");
+        assert!(
+            slot.counters.of(1).is_none(),
+            "a late hook counts for nobody"
+        );
         held.accepted.add(1);
 
-        let next = pool.empty(given_back + QUARANTINE);
-        assert!(ptr::eq(next, slot));
-        next.counters.begin(2);
-        assert_eq!(next.counts(2).unwrap().measured().progress(), 0);
+        let others: Vec<_> = (2..)
+            .map(|client| serve(&pool, client))
+            .take(MOST_LYING)
+            .collect();
+        let is_slot = |other: &&Slot| ptr::eq(*other, slot);
+        assert!(!others.iter().any(is_slot), "and not for the next clients");
+        // What it adds until then is nobody's either.
+        held.accepted.add(1);
+        assert!(is_slot(&serve(&pool, 100)));
+    }
+
+    #[test]
+    fn what_is_given_back_at_once_serves_others_at_nothing() {
+        let pool = Pool::default();
+        let slots: Vec<_> = (0..3 * MOST_LYING).map(|_| pool.unused()).collect();
+        for (client, slot) in (1..).zip(&slots) {
+            slot.counters.begin(client);
+            let counts = slot.counters.of(client).unwrap();
+            counts.topic(TOPIC, String::new).accepted.add(1);
+        }
+        slots.into_iter().for_each(|slot| pool.give_back(slot));
+        for client in 1000..1100 {
+            serve(&pool, client);
+        }
     }
 
     #[test]
     fn many_clients_share_a_few_slots() {
         let pool = Pool::default();
-        let later = || Instant::now() + SHORT_QUARANTINE;
-        let slots = (1..10_000).map(|client| ptr::from_ref(serve(&pool, later(), client)));
+        let slots = (1..10_000).map(|client| ptr::from_ref(serve(&pool, client)));
         let slots: HashSet<_> = slots.collect();
-        assert_eq!(slots.len(), QUARANTINED + 1);
+        assert_eq!(slots.len(), MOST_LYING + 1);
     }
 }

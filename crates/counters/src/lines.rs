@@ -27,6 +27,11 @@ impl Pair {
         self.count.fetch_add(1, Ordering::Release)
     }
 
+    pub(crate) fn reset(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.count.store(0, Ordering::Relaxed);
+    }
+
     fn get(&self) -> (u64, u64) {
         let count = self.count.load(Ordering::Relaxed);
         (count, self.bytes.load(Ordering::Relaxed))
@@ -57,6 +62,10 @@ impl Lines {
     #[inline(always)]
     pub fn add(&self, bytes: usize) -> u64 {
         self.0[line_of_this_thread()].0.add(bytes)
+    }
+
+    pub(crate) fn reset(&self) {
+        self.0.iter().for_each(|line| line.0.reset());
     }
 
     pub(crate) fn records(&self) -> Records {

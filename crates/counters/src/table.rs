@@ -1,20 +1,26 @@
-//! A table that threads look up and fill without a lock. Nothing is taken out while it is in use.
+//! A table that threads look up and fill without a lock. What is taken out is kept, and put in again.
 
 use std::ptr;
 
+use crate::label::Label;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 
-/// What knows its own key.
-pub(crate) trait Keyed {
-    fn key(&self) -> usize;
+/// What is counted of one thing. It is never freed: who found it may hold it beyond its time.
+pub(crate) trait Item: Default + Sync + 'static {
+    fn label(&self) -> &Label;
+
+    /// Begins at nothing.
+    fn reset(&self);
 }
 
 /// At most half of the slots are filled, so that a search ends soon.
-pub(crate) struct Table<T, const SLOTS: usize> {
+pub(crate) struct Table<T: 'static, const SLOTS: usize> {
     /// What [`Self::first`] looks at; 0 where the slot is free. Written after the slot.
     keys: [AtomicUsize; SLOTS],
     slots: [AtomicPtr<T>; SLOTS],
     filled: AtomicUsize,
+    /// What was taken out, to be put in again.
+    spare: [AtomicPtr<T>; SLOTS],
 }
 
 impl<T, const SLOTS: usize> Default for Table<T, SLOTS> {
@@ -24,14 +30,15 @@ impl<T, const SLOTS: usize> Default for Table<T, SLOTS> {
             keys: std::array::from_fn(|_| AtomicUsize::new(0)),
             slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             filled: AtomicUsize::new(0),
+            spare: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
 }
 
-impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
+impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
     /// Looks in the first place alone, where nearly everything is. A key is never 0.
     #[inline(always)]
-    pub(crate) fn first(&self, key: usize) -> Option<&T> {
+    pub(crate) fn first(&self, key: usize) -> Option<&'static T> {
         let place = first_slot(key) % SLOTS;
         match self.keys[place].load(Ordering::Acquire) == key {
             true => self.slot(place),
@@ -40,52 +47,80 @@ impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
     }
 
     /// Looks everywhere.
-    pub(crate) fn find(&self, key: usize) -> Option<&T> {
+    pub(crate) fn find(&self, key: usize) -> Option<&'static T> {
         let places = (0..SLOTS).map(|step| self.slot(first_slot(key) + step));
         places
             .take_while(Option::is_some)
             .flatten()
-            .find(|found| found.key() == key)
+            .find(|found| found.label().key() == key)
     }
 
-    /// Looks everywhere, and puts in what is made where there is nothing. `None` where the table is
-    /// full.
-    pub(crate) fn find_or_insert(&self, key: usize, make: impl FnOnce() -> T) -> Option<&T> {
-        let mut make = Some(make);
-        let mut fresh = ptr::null_mut();
-        for step in 0..SLOTS {
-            let place = first_slot(key) + step;
-            let mut found = self.slot(place);
-            if found.is_none() {
-                if let Some(make) = make.take() {
-                    if self.is_full() {
-                        // What filled it may be what is looked for.
-                        return self.find(key);
-                    }
-                    fresh = Box::into_raw(Box::new(make()));
-                }
-                let slot = &self.slots[place % SLOTS];
-                let (new, old) = (Ordering::AcqRel, Ordering::Acquire);
-                match slot.compare_exchange(ptr::null_mut(), fresh, new, old) {
-                    Ok(_) => {
-                        self.keys[place % SLOTS].store(key, Ordering::Release);
-                        self.filled.fetch_add(1, Ordering::Release);
-                        // SAFETY: just made, and in the table from here on.
-                        return Some(unsafe { &*fresh });
-                    }
-                    Err(_) => found = self.slot(place),
-                }
+    /// Looks everywhere, and puts in a new one where there is nothing. `None` where the table is full.
+    pub(crate) fn find_or_insert(
+        &self,
+        key: usize,
+        name: impl FnOnce() -> String,
+    ) -> Option<&'static T> {
+        if let Some(found) = self.find(key) {
+            return Some(found);
+        }
+        if self.is_full() {
+            // What filled it may be what is looked for.
+            return self.find(key);
+        }
+        let fresh = self.fresh(key, name());
+        let found = self.insert(key, fresh);
+        if !found.is_some_and(|found| ptr::eq(found, fresh)) {
+            self.keep(fresh);
+        }
+        found
+    }
+
+    /// What nobody else has, at nothing.
+    fn fresh(&self, key: usize, name: String) -> &'static T {
+        let taken = self.spare.iter().find_map(|spare| {
+            let taken = spare.swap(ptr::null_mut(), Ordering::AcqRel);
+            // SAFETY: as in `slot`.
+            unsafe { taken.as_ref::<'static>() }
+        });
+        let fresh = match taken {
+            Some(taken) => {
+                taken.reset();
+                taken
             }
-            if let Some(found) = found
-                && found.key() == key
-            {
-                // SAFETY: null, or made above and seen by nobody.
-                unsafe { free(fresh) };
-                return Some(found);
+            None => Box::leak(Box::default()),
+        };
+        fresh.label().set(key, name);
+        fresh
+    }
+
+    /// Keeps what nobody else has. There is room for as many as have been in the table.
+    fn keep(&self, item: &'static T) {
+        let item = ptr::from_ref(item).cast_mut();
+        let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.spare.iter().find(|spare| {
+            let kept = spare.compare_exchange(ptr::null_mut(), item, new, old);
+            kept.is_ok()
+        });
+    }
+
+    /// Puts in what is new, or finds what was put in meanwhile under the same key.
+    fn insert(&self, key: usize, fresh: &'static T) -> Option<&'static T> {
+        let (new, old) = (Ordering::AcqRel, Ordering::Acquire);
+        for step in 0..SLOTS {
+            let place = (first_slot(key) + step) % SLOTS;
+            let item = ptr::from_ref(fresh).cast_mut();
+            let put = self.slots[place].compare_exchange(ptr::null_mut(), item, new, old);
+            if put.is_ok() {
+                self.keys[place].store(key, Ordering::Release);
+                self.filled.fetch_add(1, Ordering::Release);
+                return Some(fresh);
+            }
+            let found = self.slot(place);
+            if found.is_some_and(|found| found.label().key() == key) {
+                return found;
             }
         }
-        // SAFETY: as above.
-        unsafe { free(fresh) };
         None
     }
 
@@ -96,52 +131,34 @@ impl<T: Keyed, const SLOTS: usize> Table<T, SLOTS> {
         }
     }
 
-    /// Takes everything out. Others may call [`Self::first`] meanwhile.
-    ///
-    /// # Safety
-    /// It is hidden, and nobody holds anything of it.
-    pub(crate) unsafe fn clear(&self) {
+    /// Takes everything out.
+    pub(crate) fn reset(&self) {
         // One that was put in while the others were hidden may show.
         self.hide();
         for slot in &self.slots {
-            // SAFETY: null, or from Box::into_raw; the caller's contract.
-            unsafe { free(slot.swap(ptr::null_mut(), Ordering::AcqRel)) };
+            let taken = slot.swap(ptr::null_mut(), Ordering::AcqRel);
+            // SAFETY: as in `slot`.
+            if let Some(item) = unsafe { taken.as_ref::<'static>() } {
+                self.keep(item);
+            }
         }
         self.filled.store(0, Ordering::Release);
     }
 
     /// Whether nothing more is put in.
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.filled.load(Ordering::Acquire) >= SLOTS / 2
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
         (0..SLOTS).filter_map(|place| self.slot(place))
     }
 
     #[inline(always)]
-    fn slot(&self, place: usize) -> Option<&T> {
+    fn slot(&self, place: usize) -> Option<&'static T> {
         let found = self.slots[place % SLOTS].load(Ordering::Acquire);
-        // SAFETY: null, or from Box::into_raw and in the table until nobody uses it.
+        // SAFETY: null, or what `fresh` has leaked.
         unsafe { found.as_ref() }
-    }
-}
-
-impl<T, const SLOTS: usize> Drop for Table<T, SLOTS> {
-    fn drop(&mut self) {
-        for slot in &self.slots {
-            // SAFETY: null, or from Box::into_raw; nobody else is left.
-            unsafe { free(slot.load(Ordering::Acquire)) };
-        }
-    }
-}
-
-/// # Safety
-/// Null, or from `Box::into_raw` and nobody else's.
-unsafe fn free<T>(pointer: *mut T) {
-    if !pointer.is_null() {
-        // SAFETY: the caller's contract.
-        drop(unsafe { Box::from_raw(pointer) });
     }
 }
 
@@ -154,47 +171,53 @@ fn first_slot(key: usize) -> usize {
 /// Every interleaving of two threads: `RUSTFLAGS='--cfg loom' cargo test -p superstream-counters`.
 #[cfg(all(test, loom))]
 mod tests {
-    use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
 
     use super::*;
 
-    /// Of plain memory behind a pointer loom knows nothing: it watches who reads its own cell.
-    struct Item(usize, UnsafeCell<u64>);
+    #[derive(Default)]
+    struct Counted {
+        label: Label,
+        count: AtomicUsize,
+    }
 
-    impl Item {
-        fn new(key: usize, payload: u64) -> Self {
-            Self(key, UnsafeCell::new(payload))
+    impl Counted {
+        fn add(&self) {
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
 
-        fn payload(&self) -> u64 {
-            // SAFETY: nobody writes to it once it is made.
-            self.1.with(|payload| unsafe { *payload })
+        fn is(&self, key: usize, name: &str, count: usize) -> bool {
+            let label = (self.label.key(), self.label.name());
+            label == (key, name.to_owned()) && self.count.load(Ordering::Relaxed) == count
         }
     }
 
-    impl Keyed for Item {
-        fn key(&self) -> usize {
-            self.0
+    impl Item for Counted {
+        fn label(&self) -> &Label {
+            &self.label
         }
+
+        fn reset(&self) {
+            self.count.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn name() -> String {
+        "orders".to_owned()
     }
 
     #[test]
     fn two_threads_with_one_key_get_one_item() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 2>::default());
+            let table = Arc::new(Table::<Counted, 2>::default());
             let other = Arc::clone(&table);
             let there = thread::spawn(move || {
-                let found = other.find_or_insert(64, || Item::new(64, 1));
-                found.map(Item::payload)
+                other.find_or_insert(64, name).unwrap().add();
             });
-            let here = table
-                .find_or_insert(64, || Item::new(64, 2))
-                .map(Item::payload);
-            let there = there.join().unwrap();
-            assert!(here.is_some() && here == there);
-            assert_eq!(table.first(64).map(Item::payload), here);
+            table.find_or_insert(64, name).unwrap().add();
+            there.join().unwrap();
+            assert!(table.first(64).unwrap().is(64, "orders", 2));
             assert_eq!(table.iter().count(), 1);
         });
     }
@@ -202,13 +225,13 @@ mod tests {
     #[test]
     fn what_is_found_at_once_is_whole() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 2>::default());
+            let table = Arc::new(Table::<Counted, 2>::default());
             let other = Arc::clone(&table);
             let writer = thread::spawn(move || {
-                other.find_or_insert(64, || Item::new(64, 7));
+                other.find_or_insert(64, name);
             });
             if let Some(found) = table.first(64) {
-                assert_eq!((found.0, found.payload()), (64, 7));
+                assert!(found.is(64, "orders", 0));
             }
             writer.join().unwrap();
         });
@@ -217,34 +240,48 @@ mod tests {
     #[test]
     fn two_keys_for_one_slot_both_find_room() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 4>::default());
+            let table = Arc::new(Table::<Counted, 4>::default());
             let other = Arc::clone(&table);
             let there = thread::spawn(move || {
-                other
-                    .find_or_insert(64, || Item::new(64, 1))
-                    .map(|item| item.0)
+                let found = other.find_or_insert(64, name).unwrap();
+                assert!(found.is(64, "orders", 0));
             });
-            let here = table
-                .find_or_insert(64 + 256, || Item::new(64 + 256, 2))
-                .map(|item| item.0);
-            assert_eq!(here, Some(64 + 256));
-            assert_eq!(there.join().unwrap(), Some(64));
+            let here = table.find_or_insert(64 + 256, || "bills".to_owned());
+            assert!(here.unwrap().is(64 + 256, "bills", 0));
+            there.join().unwrap();
             assert_eq!(table.iter().count(), 2);
         });
     }
 
     #[test]
-    fn what_is_hidden_is_cleared_under_a_look() {
+    fn what_was_taken_out_is_put_in_by_one_thread() {
         loom::model(|| {
-            let table = Arc::new(Table::<Item, 2>::default());
-            table.find_or_insert(64, || Item::new(64, 1));
+            let table = Arc::new(Table::<Counted, 4>::default());
+            table.find_or_insert(64, name).unwrap().add();
+            table.reset();
+            let other = Arc::clone(&table);
+            let there = thread::spawn(move || {
+                other.find_or_insert(128, name).unwrap().add();
+            });
+            table.find_or_insert(192, name).unwrap().add();
+            there.join().unwrap();
+            assert!(table.first(128).unwrap().is(128, "orders", 1));
+            assert!(table.first(192).unwrap().is(192, "orders", 1));
+        });
+    }
+
+    #[test]
+    fn what_is_hidden_is_put_in_again_under_a_look() {
+        loom::model(|| {
+            let table = Arc::new(Table::<Counted, 2>::default());
+            let first = table.find_or_insert(64, name).unwrap();
+            first.add();
             table.hide();
             let other = Arc::clone(&table);
             let late = thread::spawn(move || assert!(other.first(64).is_none()));
-            // SAFETY: nobody has found anything.
-            unsafe { table.clear() };
-            let next = table.find_or_insert(128, || Item::new(128, 2));
-            assert_eq!(next.map(Item::payload), Some(2));
+            table.reset();
+            let next = table.find_or_insert(128, || "bills".to_owned()).unwrap();
+            assert!(ptr::eq(next, first) && next.is(128, "bills", 0));
             late.join().unwrap();
             assert_eq!(table.iter().count(), 1);
         });

@@ -2,18 +2,19 @@
 
 use superstream_protocol::measured::TopicFigures;
 
+use crate::label::Label;
 use crate::lines::{Lines, Pair};
 use crate::sync::{AtomicU64, Ordering, fence};
-use crate::table::Keyed;
+use crate::table::Item;
 
 /// Partitions that are told apart. Those beyond are counted, and not named.
 const MAX_PARTITIONS: usize = 1024;
 const WORDS: usize = MAX_PARTITIONS / 64;
 
 /// The figures of one topic.
+#[derive(Default)]
 pub struct Topic {
-    key: usize,
-    name: String,
+    label: Label,
     /// Taken by `produce`.
     pub accepted: Lines,
     /// Acknowledged.
@@ -28,21 +29,8 @@ pub struct Topic {
 }
 
 impl Topic {
-    pub(crate) fn new(key: usize, name: String) -> Self {
-        Self {
-            key,
-            name,
-            accepted: Lines::default(),
-            delivered: Lines::default(),
-            consumed: Lines::default(),
-            failed: Pair::default(),
-            refused: Pair::default(),
-            partitions: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn name(&self) -> String {
+        self.label.name()
     }
 
     /// Whether a partition is known to be used, or cannot be noted. Reads only: the line is shared by
@@ -104,10 +92,21 @@ fn place_of(partition: i32) -> (usize, u64) {
     (place / 64, 1 << (place % 64))
 }
 
-impl Keyed for Topic {
+impl Item for Topic {
     #[inline(always)]
-    fn key(&self) -> usize {
-        self.key
+    fn label(&self) -> &Label {
+        &self.label
+    }
+
+    fn reset(&self) {
+        self.accepted.reset();
+        self.delivered.reset();
+        self.consumed.reset();
+        self.failed.reset();
+        self.refused.reset();
+        for word in &self.partitions {
+            word.store(0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn no_record_is_acknowledged_and_not_accepted() {
         loom::model(|| {
-            let topic = Arc::new(Topic::new(64, String::new()));
+            let topic = Arc::new(Topic::default());
             let other = Arc::clone(&topic);
             let client = thread::spawn(move || {
                 other.accepted.add(10);
