@@ -26,8 +26,9 @@ use crate::process;
 const THREADS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
 /// The threads of an old engine are gone so long after a client's end.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(60);
-/// So many slots lie unused before the oldest of them serves another client. What clients leave behind
-/// is that and what the most of them took that were open or not yet settled at once.
+/// Where more than so many slots lie unused, the oldest serves another client. So there are as many as
+/// the most clients that were open or not yet settled at once, and these; each is as large as the
+/// largest client that it has served.
 const MOST_LYING: usize = 16;
 
 /// What the hooks of a client are given. It lives as long as the process, for a hook may come after
@@ -49,8 +50,8 @@ pub struct Served<'s> {
 /// Slots that serve nobody now, the oldest first. Figures are final when the client's threads have said
 /// that they end, and that is no proof: the main thread says so before it destroys the client, and the
 /// application's own purges queues after that. A slot's owner is taken away first, which leaves only
-/// hooks that had begun: purged records, added to topics that are there. They have until the slot
-/// serves another client.
+/// hooks that had begun, nearly always on a purged record. They have until the slot serves another
+/// client: what they add later is told of that one.
 #[derive(Default)]
 pub struct Pool(Mutex<VecDeque<&'static Slot>>);
 
@@ -91,7 +92,7 @@ impl Pool {
         oldest
     }
 
-    /// The oldest one, where it has lain for long enough.
+    /// The oldest one, where enough lie.
     fn oldest(&self) -> Option<&'static Slot> {
         let mut lying = lock(&self.0);
         match lying.len() > MOST_LYING {
@@ -231,10 +232,10 @@ mod tests {
             let counts = slot.counters.of(client).unwrap();
             counts.topic(TOPIC, String::new).accepted.add(1);
         }
-        slots.into_iter().for_each(|slot| pool.give_back(slot));
-        for client in 1000..1100 {
-            serve(&pool, client);
-        }
+        slots.iter().for_each(|slot| pool.give_back(slot));
+        let given: HashSet<_> = slots.into_iter().map(ptr::from_ref).collect();
+        let used = (1000..1100).map(|client| ptr::from_ref(serve(&pool, client)));
+        assert_eq!(used.collect::<HashSet<_>>(), given);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! cache lines.
 //!
 //! [`Counters`] live as long as the process, and so does all that is found in them: a hook may come
-//! late. Those of a closed client serve another one, but not at once. The owner is taken away first, so
-//! only a hook that had already begun can still count. What it adds before they are reset is
-//! forgotten; one that was kept from running for longer adds to the other client's figures, and no
-//! memory is at stake.
+//! late. Those of a closed client serve another one later. The owner is taken away first, so only a
+//! hook that had already begun can still count. What it adds before they are reset is forgotten. One
+//! that was kept from running for longer may spoil a figure of the other client; no memory is at
+//! stake.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -193,10 +193,7 @@ impl Counts {
         let mut brokers: Vec<_> = self.brokers.iter().map(Broker::figures).collect();
         brokers.extend(others);
         brokers.sort_by_key(|broker| broker.id);
-        let errors = self.errors.iter().map(|error| {
-            let code = error.code.load(Ordering::Relaxed);
-            (code, error.count.load(Ordering::Relaxed))
-        });
+        let errors = self.errors.iter().map(ErrorCount::get);
         let other_errors = self.other_errors.load(Ordering::Relaxed);
         let errors = errors.chain([(OTHER_ERRORS, other_errors)]);
         Measured {
@@ -215,10 +212,7 @@ impl Counts {
         self.brokers.reset();
         self.other_brokers.reset();
         self.latency_us.reset();
-        for error in &self.errors {
-            error.code.store(0, Ordering::Relaxed);
-            error.count.store(0, Ordering::Relaxed);
-        }
+        self.errors.iter().for_each(ErrorCount::reset);
         self.other_errors.store(0, Ordering::Relaxed);
         self.threads.store(0, Ordering::Release);
         *lock(&self.closed) = None;
@@ -227,6 +221,40 @@ impl Counts {
 
 impl ErrorCount {
     fn add(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// The code and how often it was met. What was counted was counted under a code.
+    fn get(&self) -> (i32, u64) {
+        let count = self.count.load(Ordering::Acquire);
+        (self.code.load(Ordering::Relaxed), count)
+    }
+
+    fn reset(&self) {
+        self.count.store(0, Ordering::Relaxed);
+        self.code.store(0, Ordering::Release);
+    }
+}
+
+/// Every interleaving of two threads: `RUSTFLAGS='--cfg loom' cargo test -p superstream-counters`.
+#[cfg(all(test, loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_error_is_told_without_its_code() {
+        loom::model(|| {
+            let error = Arc::new(ErrorCount::default());
+            let other = Arc::clone(&error);
+            let client = thread::spawn(move || {
+                other.code.store(-195, Ordering::Relaxed);
+                other.add();
+            });
+            assert!(matches!(error.get(), (_, 0) | (-195, 1)));
+            client.join().unwrap();
+        });
     }
 }

@@ -78,7 +78,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
 
     /// What nobody else has, at nothing.
     fn fresh(&self, key: usize, name: String) -> &'static T {
-        let taken = self.spare.iter().find_map(|spare| {
+        let mut spare = self.spare.iter().filter(|spare| !is_free(spare));
+        let taken = spare.find_map(|spare| {
             let taken = spare.swap(ptr::null_mut(), Ordering::AcqRel);
             // SAFETY: as in `slot`.
             unsafe { taken.as_ref::<'static>() }
@@ -98,7 +99,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
     fn keep(&self, item: &'static T) {
         let item = ptr::from_ref(item).cast_mut();
         let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
-        let _ = self.spare.iter().find(|spare| {
+        let mut free = self.spare.iter().filter(|spare| is_free(spare));
+        free.find(|spare| {
             let kept = spare.compare_exchange(ptr::null_mut(), item, new, old);
             kept.is_ok()
         });
@@ -160,6 +162,10 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
         // SAFETY: null, or what `fresh` has leaked.
         unsafe { found.as_ref() }
     }
+}
+
+fn is_free<T>(place: &AtomicPtr<T>) -> bool {
+    place.load(Ordering::Relaxed).is_null()
 }
 
 /// The places of a topic's address that tell it from others: it is longer than 1 KiB.
@@ -267,6 +273,30 @@ mod tests {
             there.join().unwrap();
             assert!(table.first(128).unwrap().is(128, "orders", 1));
             assert!(table.first(192).unwrap().is(192, "orders", 1));
+        });
+    }
+
+    /// The late one may take what was taken out, or be taken out, or stay.
+    #[test]
+    fn what_is_put_in_while_all_is_taken_out_is_in_one_place() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let table = Arc::new(Table::<Counted, 4>::default());
+            table.find_or_insert(64, name).unwrap();
+            let other = Arc::clone(&table);
+            let late = thread::spawn(move || {
+                other.find_or_insert(128, name).unwrap().add();
+            });
+            table.reset();
+            late.join().unwrap();
+            let spare = table.spare.iter();
+            let spare = spare.map(|spare| spare.load(Ordering::Relaxed).cast_const());
+            let spare = spare.filter(|spare| !spare.is_null());
+            let all: Vec<_> = table.iter().map(ptr::from_ref).chain(spare).collect();
+            let different: std::collections::HashSet<_> = all.iter().collect();
+            assert!(!all.is_empty());
+            assert_eq!(all.len(), different.len());
         });
     }
 
