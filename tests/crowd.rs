@@ -20,8 +20,8 @@ const WARM: u32 = 1000;
 /// would be a MiB and more.
 const GROWTH_KIB: u64 = 512;
 /// What is kept for a service that is away, some hundred clients with their configurations, comes and
-/// goes in pieces of all sizes: it is 15 MiB, and wandered by 0.5 to 1.3 where the machine was slow. What
-/// is lost for each client shows here where ten thousand are made.
+/// goes in pieces of all sizes: it is 15 MiB, and wandered by 0.5 to 1.6. What is lost for each client
+/// shows here where ten thousand are made.
 const GROWTH_KIB_AWAY: u64 = 4096;
 
 fn clients() -> u32 {

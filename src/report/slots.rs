@@ -26,9 +26,9 @@ use crate::process;
 const THREADS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
 /// The threads of an old engine are gone so long after a client's end.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(60);
-/// Where more than so many slots lie unused, the oldest serves another client. So there are as many as
-/// the most clients that were open or not yet settled at once, and these; each is as large as the
-/// largest client that it has served.
+/// Where more than so many slots lie unused, the oldest serves another client. So there are as many
+/// as the most clients that were open or not yet settled at once, and these; each is as large as
+/// the largest client that it has served.
 const MOST_LYING: usize = 16;
 
 /// What the hooks of a client are given. It lives as long as the process, for a hook may come after
@@ -47,11 +47,11 @@ pub struct Served<'s> {
     pub counts: &'s Counts,
 }
 
-/// Slots that serve nobody now, the oldest first. Figures are final when the client's threads have said
-/// that they end, and that is no proof: the main thread says so before it destroys the client, and the
-/// application's own purges queues after that. A slot's owner is taken away first, which leaves only
-/// hooks that had begun, nearly always on a purged record. They have until the slot serves another
-/// client: what they add later is told of that one.
+/// Slots that serve nobody now, the oldest first. Figures are final when the client's threads have
+/// said that they end, and that is no proof: the main thread says so before it destroys the client,
+/// and the application's own purges queues after that. A slot's owner is taken away first, which
+/// leaves only hooks that had begun, nearly always on a purged record. They have until the slot
+/// serves another client: what they add later is told of that one.
 #[derive(Default)]
 pub struct Pool(Mutex<VecDeque<&'static Slot>>);
 

@@ -7,9 +7,9 @@
 //!
 //! [`Counters`] live as long as the process, and so does all that is found in them: a hook may come
 //! late. Those of a closed client serve another one later. The owner is taken away first, so only a
-//! hook that had already begun can still count. What it adds before they are reset is forgotten. One
-//! that was kept from running for longer may spoil a figure of the other client; no memory is at
-//! stake.
+//! hook that had already begun can still count. What it adds before they are reset is forgotten.
+//! One that was kept from running for longer may spoil a figure of the other client; no memory is
+//! at stake.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -1,4 +1,5 @@
-//! A table that threads look up and fill without a lock. What is taken out is kept, and put in again.
+//! A table that threads look up and fill without a lock. What is taken out is kept, and put in
+//! again.
 
 use std::ptr;
 
@@ -17,21 +18,53 @@ pub(crate) trait Item: Default + Sync + 'static {
 pub(crate) struct Table<T: 'static, const SLOTS: usize> {
     /// What [`Self::first`] looks at; 0 where the slot is free. Written after the slot.
     keys: [AtomicUsize; SLOTS],
-    slots: [AtomicPtr<T>; SLOTS],
+    slots: [Place<T>; SLOTS],
     filled: AtomicUsize,
     /// What was taken out, to be put in again.
-    spare: [AtomicPtr<T>; SLOTS],
+    spare: [Place<T>; SLOTS],
 }
+
+/// Room for one item.
+struct Place<T: 'static>(AtomicPtr<T>);
 
 impl<T, const SLOTS: usize> Default for Table<T, SLOTS> {
     fn default() -> Self {
         const { assert!(SLOTS.is_power_of_two()) };
         Self {
             keys: std::array::from_fn(|_| AtomicUsize::new(0)),
-            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            slots: std::array::from_fn(|_| Place::default()),
             filled: AtomicUsize::new(0),
-            spare: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            spare: std::array::from_fn(|_| Place::default()),
         }
+    }
+}
+
+impl<T> Default for Place<T> {
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl<T> Place<T> {
+    #[inline(always)]
+    fn get(&self) -> Option<&'static T> {
+        let item = self.0.load(Ordering::Acquire);
+        // SAFETY: null, or what `put` was given, which is never freed.
+        unsafe { item.as_ref() }
+    }
+
+    /// Whether it was free.
+    fn put(&self, item: &'static T) -> bool {
+        let item = ptr::from_ref(item).cast_mut();
+        let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
+        let put = self.0.compare_exchange(ptr::null_mut(), item, new, old);
+        put.is_ok()
+    }
+
+    fn take(&self) -> Option<&'static T> {
+        let item = self.0.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: as in `get`.
+        unsafe { item.as_ref() }
     }
 }
 
@@ -55,7 +88,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
             .find(|found| found.label().key() == key)
     }
 
-    /// Looks everywhere, and puts in a new one where there is nothing. `None` where the table is full.
+    /// Looks everywhere, and puts in a new one where there is nothing. `None` where the table is
+    /// full.
     pub(crate) fn find_or_insert(
         &self,
         key: usize,
@@ -78,13 +112,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
 
     /// What nobody else has, at nothing.
     fn fresh(&self, key: usize, name: String) -> &'static T {
-        let mut spare = self.spare.iter().filter(|spare| !is_free(spare));
-        let taken = spare.find_map(|spare| {
-            let taken = spare.swap(ptr::null_mut(), Ordering::AcqRel);
-            // SAFETY: as in `slot`.
-            unsafe { taken.as_ref::<'static>() }
-        });
-        let fresh = match taken {
+        let mut spare = self.spare.iter().filter(|spare| spare.get().is_some());
+        let fresh = match spare.find_map(Place::take) {
             Some(taken) => {
                 taken.reset();
                 taken
@@ -97,23 +126,15 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
 
     /// Keeps what nobody else has. There is room for as many as have been in the table.
     fn keep(&self, item: &'static T) {
-        let item = ptr::from_ref(item).cast_mut();
-        let (new, old) = (Ordering::AcqRel, Ordering::Relaxed);
-        let mut free = self.spare.iter().filter(|spare| is_free(spare));
-        free.find(|spare| {
-            let kept = spare.compare_exchange(ptr::null_mut(), item, new, old);
-            kept.is_ok()
-        });
+        let mut free = self.spare.iter().filter(|spare| spare.get().is_none());
+        free.find(|spare| spare.put(item));
     }
 
     /// Puts in what is new, or finds what was put in meanwhile under the same key.
     fn insert(&self, key: usize, fresh: &'static T) -> Option<&'static T> {
-        let (new, old) = (Ordering::AcqRel, Ordering::Acquire);
         for step in 0..SLOTS {
             let place = (first_slot(key) + step) % SLOTS;
-            let item = ptr::from_ref(fresh).cast_mut();
-            let put = self.slots[place].compare_exchange(ptr::null_mut(), item, new, old);
-            if put.is_ok() {
+            if self.slots[place].put(fresh) {
                 self.keys[place].store(key, Ordering::Release);
                 self.filled.fetch_add(1, Ordering::Release);
                 return Some(fresh);
@@ -137,12 +158,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
     pub(crate) fn reset(&self) {
         // One that was put in while the others were hidden may show.
         self.hide();
-        for slot in &self.slots {
-            let taken = slot.swap(ptr::null_mut(), Ordering::AcqRel);
-            // SAFETY: as in `slot`.
-            if let Some(item) = unsafe { taken.as_ref::<'static>() } {
-                self.keep(item);
-            }
+        for item in self.slots.iter().filter_map(Place::take) {
+            self.keep(item);
         }
         self.filled.store(0, Ordering::Release);
     }
@@ -158,14 +175,8 @@ impl<T: Item, const SLOTS: usize> Table<T, SLOTS> {
 
     #[inline(always)]
     fn slot(&self, place: usize) -> Option<&'static T> {
-        let found = self.slots[place % SLOTS].load(Ordering::Acquire);
-        // SAFETY: null, or what `fresh` has leaked.
-        unsafe { found.as_ref() }
+        self.slots[place % SLOTS].get()
     }
-}
-
-fn is_free<T>(place: &AtomicPtr<T>) -> bool {
-    place.load(Ordering::Relaxed).is_null()
 }
 
 /// The places of a topic's address that tell it from others: it is longer than 1 KiB.
@@ -290,10 +301,8 @@ mod tests {
             });
             table.reset();
             late.join().unwrap();
-            let spare = table.spare.iter();
-            let spare = spare.map(|spare| spare.load(Ordering::Relaxed).cast_const());
-            let spare = spare.filter(|spare| !spare.is_null());
-            let all: Vec<_> = table.iter().map(ptr::from_ref).chain(spare).collect();
+            let spare = table.spare.iter().filter_map(Place::get);
+            let all: Vec<_> = table.iter().chain(spare).map(ptr::from_ref).collect();
             let different: std::collections::HashSet<_> = all.iter().collect();
             assert!(!all.is_empty());
             assert_eq!(all.len(), different.len());
