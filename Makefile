@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 unless = $(if $(shell command -v $(1)),,$(2))
 # Packages of the tests' programs are asked for by name, only where one is missing.
 PACKAGES := gcc g++ make cmake pkg-config python3 python3-venv perl binutils git valgrind \
-            strace util-linux openssl curl kcat librdkafka-dev librdkafka1 librdkafka++1 \
+            strace util-linux openssl curl kcat nats-server librdkafka-dev librdkafka1 librdkafka++1 \
             krb5-kdc krb5-admin-server krb5-user libsasl2-modules-gssapi-mit \
             php-cli php-dev ruby ruby-ffi luajit $(call unless,java,default-jre-headless) \
             $(call unless,mvn,maven)
