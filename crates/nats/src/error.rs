@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+/// What a server says goes into logs: a sentence is enough.
+const MAX_CHARS: usize = 300;
+
 /// Why a call failed. No variant holds a password or a payload.
 #[derive(Debug)]
 pub enum Error {
@@ -34,9 +37,72 @@ pub enum Error {
 }
 
 impl fmt::Display for Error {
-    fn fmt(&self, _formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(formatter),
+            Self::Tls(reason) => write!(formatter, "no TLS: {reason}"),
+            Self::Unauthorized(reason) => write!(formatter, "the server lets us not in: {reason}"),
+            Self::Denied(reason) => write!(formatter, "the server does not allow it: {reason}"),
+            Self::NoResponders => formatter.write_str("nobody listens there"),
+            Self::TimedOut => formatter.write_str("no answer in time"),
+            Self::TooLarge { size, limit } => write!(
+                formatter,
+                "the message has {size} bytes, the server takes {limit}"
+            ),
+            Self::Protocol(reason) => write!(formatter, "the server speaks no NATS: {reason}"),
+            Self::BadSubject(reason) => write!(formatter, "bad subject: {reason}"),
+            Self::Closed(reason) => write!(formatter, "the connection is closed: {reason}"),
+        }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A text of the server, to be told: of a sentence's length, on one line, and without the password,
+/// which a server may repeat.
+pub fn told(text: &str, password: Option<&str>) -> String {
+    let line: String = text
+        .chars()
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect();
+    let masked = match password {
+        Some(password) if !password.is_empty() => line.replace(password, "[masked]"),
+        _ => line,
+    };
+    masked.chars().take(MAX_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_one_line_without_the_password() {
+        assert_eq!(
+            told("'User \"hunter2\"\r\n\x1b[2J no'", Some("hunter2")),
+            "'User \"[masked]\"\u{fffd}\u{fffd}\u{fffd}[2J no'"
+        );
+        assert_eq!(told("abc", Some("")), "abc");
+        assert_eq!(told(&"ü".repeat(999), None), "ü".repeat(300));
+    }
+
+    proptest! {
+        #[test]
+        fn a_password_is_told_nowhere_in_a_text(
+            before in ".{0,400}", password in "[a-z0-9-]{8,40}", after in ".{0,40}",
+        ) {
+            let text = told(&format!("{before}{password}{after}{password}"), Some(&password));
+            prop_assert!(!text.contains(&password));
+            prop_assert!(text.chars().count() <= MAX_CHARS);
+        }
+    }
+}
