@@ -42,7 +42,12 @@ impl NatsServer {
     /// A server with more configuration, in the words of its configuration file: all but `listen`,
     /// `http` and `cluster`.
     pub fn with(config: &str) -> Self {
-        Self::launch(config, None)
+        Self::launch(config, &[], None)
+    }
+
+    /// The same, with files beside it that its configuration names, such as certificates.
+    pub fn with_files(config: &str, files: &[(&str, &str)]) -> Self {
+        Self::launch(config, files, None)
     }
 
     /// A server of a cluster, which finds the others through those that are given.
@@ -51,10 +56,10 @@ impl NatsServer {
             .iter()
             .map(|other| format!("\"nats://127.0.0.1:{}\"", other.ports.cluster))
             .collect();
-        Self::launch(config, Some(routes.join(", ")))
+        Self::launch(config, &[], Some(routes.join(", ")))
     }
 
-    fn launch(config: &str, cluster: Option<String>) -> Self {
+    fn launch(config: &str, files: &[(&str, &str)], cluster: Option<String>) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "superstream-nats-server-{}-{}",
@@ -65,6 +70,9 @@ impl NatsServer {
         // One that a killed test has left.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
         let mut ports = Ports {
             client: -1,
             monitor: -1,
@@ -191,6 +199,7 @@ fn run(folder: &Path, config: &str, cluster: Option<&str>, ports: &mut Ports) ->
         .arg(&file)
         .arg("--ports_file_dir")
         .arg(folder)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(folder.join("log")).unwrap())

@@ -43,6 +43,13 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subscription(u64);
 
+#[cfg(test)]
+impl Subscription {
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// One connection to one server. Not shared between threads; dropping it closes the socket and sends
 /// nothing, so that a forked child may drop its copy.
 pub struct Connection {

@@ -73,3 +73,58 @@ fn cost(message: &Message) -> usize {
     let reply = message.reply.as_ref().map_or(0, String::capacity);
     OVERHEAD + message.subject.capacity() + reply + message.payload.capacity()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_message()(
+            subscription in 0..3_u64, subject in "[a-z]{1,20}", reply in proptest::option::of("[a-z]{1,20}"),
+            length in 0..600_usize,
+        ) -> Message {
+            let subscription = Subscription::numbered(subscription);
+            Message { subject, subscription, reply, payload: vec![0; length] }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_kept_than_fits_and_all_is_kept_or_counted(
+            messages in proptest::collection::vec(any_message(), 0..40), max in 0..4000_usize,
+        ) {
+            let mut kept = Kept::new(max);
+            for message in &messages {
+                kept.push(message.clone());
+                let held: usize = kept.messages.iter().map(cost).sum();
+                prop_assert!(held <= max);
+                prop_assert_eq!(held, kept.bytes);
+            }
+            let left = messages.len() - usize::try_from(kept.dropped()).unwrap();
+            let newest = &messages[messages.len() - left..];
+            let of_one = Subscription::numbered(1);
+            let (its, others): (Vec<_>, Vec<_>) =
+                newest.iter().cloned().partition(|message| message.subscription == of_one);
+            let taken: Vec<_> = std::iter::from_fn(|| kept.take_of(of_one)).collect();
+            prop_assert_eq!(taken, its);
+            let taken: Vec<_> = std::iter::from_fn(|| kept.take()).collect();
+            prop_assert_eq!(taken, others);
+            prop_assert_eq!(kept.bytes, 0);
+        }
+    }
+
+    #[test]
+    fn empty_messages_take_room_too() {
+        let message = Message {
+            subject: "a".to_owned(),
+            subscription: Subscription::numbered(1),
+            reply: None,
+            payload: Vec::new(),
+        };
+        let mut kept = Kept::new(10_000);
+        (0..1000).for_each(|_| kept.push(message.clone()));
+        assert!(kept.messages.len() < 10_000 / size_of::<Message>());
+    }
+}

@@ -211,16 +211,14 @@ impl Session {
         error
     }
 
-    /// Says something that nobody waits for.
+    /// Says something that nobody waits for. Where the socket is broken, reading on tells more: what the
+    /// server said last, and then the end.
     fn answer(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match self.wire()?.leave(bytes) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                self.end("the server does not read what it is sent".to_owned());
-                self.wire().map(drop)
-            }
-            Err(error) => Err(self.broke(error)),
+        if self.wire()?.leave(bytes) {
+            return Ok(());
         }
+        self.end("the server does not read what it is sent".to_owned());
+        self.wire().map(drop)
     }
 
     /// Sends something whole, or ends the connection.

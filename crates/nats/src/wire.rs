@@ -127,27 +127,29 @@ impl Wire {
         let decrypted = decrypt(tls, came, parser);
         // An answer of TLS's own, or what it says to a server that it does not trust.
         self.take_encrypted();
-        match decrypted {
-            Ok(came) => {
-                self.send()?;
-                Ok(came)
-            }
-            Err(error) => {
-                let _ = self.send();
-                Err(error)
-            }
-        }
+        self.send_left();
+        decrypted
     }
 
     /// Leaves bytes to be sent as soon as the socket takes them. Returns whether there is room: a server
-    /// that does not read for long is no server.
-    pub fn leave(&mut self, bytes: &[u8]) -> io::Result<bool> {
+    /// that does not read for long is no server. That the socket is broken, reading will tell.
+    pub fn leave(&mut self, bytes: &[u8]) -> bool {
         if self.out.len() - self.sent > KEPT_CAPACITY {
-            return Ok(false);
+            return false;
         }
-        self.append(bytes)?;
-        self.send()?;
-        Ok(true)
+        if self.append(bytes).is_err() {
+            return false;
+        }
+        self.send_left();
+        true
+    }
+
+    /// Sends what was left. Where the socket is broken nobody will have it.
+    fn send_left(&mut self) {
+        if self.send().is_err() {
+            self.out.clear();
+            self.sent = 0;
+        }
     }
 
     /// Sends bytes, after those that were left before.
@@ -171,7 +173,7 @@ impl Wire {
         let writable = if unsent { libc::POLLOUT } else { 0 };
         let ready = self.wait(libc::POLLIN | writable, deadline)?;
         if unsent {
-            self.send()?;
+            self.send_left();
         }
         Ok(ready)
     }
@@ -294,3 +296,7 @@ fn decrypt(tls: &mut ClientConnection, came: &[u8], parser: &mut Parser) -> io::
     }
     Ok(Came::Bytes)
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

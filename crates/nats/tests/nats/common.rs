@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustls::{ClientConfig, RootCertStore};
 use superstream_nats::{Address, Connection, Error, Options};
 
-pub use superstream_nats_server::NatsServer;
+pub use superstream_nats_server::{NatsServer, wait_until};
 
 /// A deadline that is never met where all is well.
 pub fn soon() -> Instant {

@@ -73,3 +73,67 @@ fn messages_come_in_their_order_and_by_subscription() {
         ]
     );
 }
+
+#[test]
+fn an_answer_that_comes_late_answers_nothing() {
+    let server = NatsServer::start();
+    let (mut responder, mut connection) = (connect(&server), connect(&server));
+    responder.subscribe("slow", None, soon()).unwrap();
+    responder.flush(soon()).unwrap();
+    let answer = connection.request("slow", b"first", shortly());
+    assert!(matches!(answer, Err(Error::TimedOut)), "{answer:?}");
+    let answering = thread::spawn(move || {
+        for _ in 0..2 {
+            let message = responder.next(soon()).unwrap().unwrap();
+            let reply = message.reply.unwrap();
+            responder
+                .publish(&reply, None, &message.payload, soon())
+                .unwrap();
+        }
+        responder.flush(soon()).unwrap();
+    });
+    assert_eq!(
+        connection.request("slow", b"second", soon()).unwrap(),
+        b"second"
+    );
+    answering.join().unwrap();
+    connection.flush(soon()).unwrap();
+    assert_eq!(connection.next(shortly()).unwrap(), None);
+    assert_eq!(connection.dropped(), 0);
+}
+
+#[test]
+fn what_comes_during_a_request_is_kept() {
+    let server = NatsServer::start();
+    answer(connect(&server), "reverse");
+    let mut connection = connect(&server);
+    connection.subscribe(">", None, soon()).unwrap();
+    connection.publish("news", None, b"1", soon()).unwrap();
+    assert_eq!(connection.request("reverse", b"ab", soon()).unwrap(), b"ba");
+    let subjects: Vec<String> = (0..3)
+        .map(|_| connection.next(soon()).unwrap().unwrap().subject)
+        .collect();
+    // One who listens to all gets the answer, too.
+    assert_eq!(subjects[..2], ["news", "reverse"]);
+    assert!(subjects[2].starts_with("_INBOX."), "{subjects:?}");
+}
+
+#[test]
+fn one_subscription_serves_all_requests() {
+    let server = NatsServer::start();
+    answer(connect(&server), "reverse");
+    let mut connection = connect(&server);
+    for _ in 0..10 {
+        connection.request("reverse", b"ab", soon()).unwrap();
+    }
+    let mut lists = server
+        .connections()
+        .into_iter()
+        .map(|one| one["subscriptions_list"].clone());
+    let inboxes = lists.find(|list| {
+        list[0]
+            .as_str()
+            .is_some_and(|subject| subject.starts_with("_INBOX."))
+    });
+    assert_eq!(inboxes.unwrap().as_array().unwrap().len(), 1);
+}
