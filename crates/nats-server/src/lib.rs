@@ -127,13 +127,27 @@ impl NatsServer {
         self.start_again_with(&config);
     }
 
-    /// Sends its process a signal: `STOP`, for a server that hangs, `CONT`, `TERM` …
+    /// Sends its process a signal: `STOP`, for a server that hangs from now on, `CONT`, `TERM` …
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([&format!("-{name}"), &self.pid().to_string()])
             .status()
             .unwrap();
         assert!(status.success(), "kill -{name}");
+        if name == "STOP" {
+            wait_until("a server that has stopped", || self.has_stopped());
+        }
+    }
+
+    /// Whether none of its threads runs any more.
+    fn has_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        tasks.flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // `pid (name) state …`
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// What its monitor answers: `/varz`, `/connz?subs=true`, `/subsz` …
