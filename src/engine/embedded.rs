@@ -20,7 +20,7 @@ use once_cell::race::OnceBox;
 use super::Engine;
 use super::ffi::{
     ClientType, ConfResult, Message, New, OnDestroy, OnMessage, OnNew, OnRequestSent,
-    OnResponseReceived, OnThread, ResponseError, rd_kafka_conf_s, rd_kafka_s,
+    OnResponseReceived, OnThread, ResponseError, rd_kafka_conf_s, rd_kafka_headers_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
 
@@ -137,6 +137,16 @@ unsafe extern "C" {
     ) -> ResponseError;
     fn rd_kafka_topic_name(topic: *const rd_kafka_topic_s) -> *const c_char;
     fn rd_kafka_message_latency(message: *const Message) -> i64;
+    fn rd_kafka_message_headers(
+        message: *const Message,
+        headers: *mut *mut rd_kafka_headers_s,
+    ) -> ResponseError;
+    fn rd_kafka_header_get_last(
+        headers: *const rd_kafka_headers_s,
+        name: *const c_char,
+        value: *mut *const c_void,
+        size: *mut usize,
+    ) -> ResponseError;
 }
 
 /// Its `rd_kafka_new()`.
@@ -168,6 +178,8 @@ pub static EMBEDDED: Engine = Engine {
     add_on_thread_exit: Some(rd_kafka_interceptor_add_on_thread_exit),
     topic_name: rd_kafka_topic_name,
     message_latency: Some(rd_kafka_message_latency),
+    message_headers: Some(rd_kafka_message_headers),
+    header_get_last: Some(rd_kafka_header_get_last),
     conf_size: Some(superstream_engine_conf_size),
     conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,

@@ -25,6 +25,8 @@ opaque! {
     rd_kafka_topic_s;
     /// A topic's configuration.
     rd_kafka_topic_conf_s;
+    /// The headers of a record.
+    rd_kafka_headers_s;
     /// A share consumer's handle.
     rd_kafka_share_s;
 }
@@ -99,6 +101,18 @@ pub struct Message {
     pub offset: i64,
     pub private: *mut c_void,
 }
+
+/// `rd_kafka_message_headers()`.
+pub type MessageHeaders =
+    unsafe extern "C" fn(*const Message, *mut *mut rd_kafka_headers_s) -> ResponseError;
+
+/// `rd_kafka_header_get_last()`.
+pub type HeaderGetLast = unsafe extern "C" fn(
+    *const rd_kafka_headers_s,
+    *const c_char,
+    *mut *const c_void,
+    *mut usize,
+) -> ResponseError;
 
 /// `rd_kafka_interceptor_f_on_send_t`, `…on_acknowledgement_t` and `…on_consume_t`.
 pub type OnMessage = unsafe extern "C" fn(

@@ -297,6 +297,8 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
                 .map(|found| function(found)),
             topic_name: function(find(c"rd_kafka_topic_name")?),
             message_latency: own(c"rd_kafka_message_latency").map(|found| function(found)),
+            message_headers: own(c"rd_kafka_message_headers").map(|found| function(found)),
+            header_get_last: own(c"rd_kafka_header_get_last").map(|found| function(found)),
             conf_size: None,
             conf_finalize: None,
             frees_interceptors: false,

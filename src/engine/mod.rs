@@ -21,9 +21,9 @@ use std::fmt;
 use once_cell::race::OnceBox;
 
 use ffi::{
-    AddHook, ClientType, ConfResult, Message, OnDestroy, OnMessage, OnNew, OnRequestSent,
-    OnResponseReceived, OnThread, ResponseError, TopicNew, rd_kafka_conf_s, rd_kafka_topic_conf_s,
-    rd_kafka_topic_s,
+    AddHook, ClientType, ConfResult, HeaderGetLast, Message, MessageHeaders, OnDestroy, OnMessage,
+    OnNew, OnRequestSent, OnResponseReceived, OnThread, ResponseError, TopicNew, rd_kafka_conf_s,
+    rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
 
 #[cfg(feature = "embedded-engine")]
@@ -90,6 +90,8 @@ pub struct Engine {
     pub topic_name: unsafe extern "C" fn(*const rd_kafka_topic_s) -> *const c_char,
     /// In µs, of a message that the engine hands out, or -1.
     pub message_latency: Option<unsafe extern "C" fn(*const Message) -> i64>,
+    pub message_headers: Option<MessageHeaders>,
+    pub header_get_last: Option<HeaderGetLast>,
     /// Where the engine lets us: the size of a configuration, in bytes.
     pub conf_size: Option<unsafe extern "C" fn() -> usize>,
     /// Where the engine lets us: derives anew what it derives from a configuration.

@@ -10,6 +10,7 @@ use std::ptr;
 
 use superstream_counters::{Broker, Counts, Topic};
 
+use super::schema;
 use super::slots::{Served, Slot, text};
 use crate::boundary;
 use crate::engine::Engine;
@@ -220,12 +221,16 @@ unsafe extern "C" fn on_consume(
     opaque: *mut c_void,
 ) -> ResponseError {
     // SAFETY: as in `on_send`.
-    let (message, topic) = unsafe { seen(message, opaque) };
+    let (record, topic) = unsafe { seen(message, opaque) };
     if let Some(topic) = topic
-        && topic.was_used(message.partition)
+        && topic.was_used(record.partition)
     {
-        topic.consumed.add(message.size());
-        return ffi::NO_ERROR;
+        let before = topic.consumed.add(record.size());
+        if !schema::is_looked_at(topic, before) {
+            return ffi::NO_ERROR;
+        }
+        // SAFETY: as above.
+        return unsafe { looked_at(handle, message, opaque, topic) };
     }
     // SAFETY: as above.
     unsafe { consumed_elsewhere(handle, message, opaque) }
@@ -233,19 +238,39 @@ unsafe extern "C" fn on_consume(
 
 #[cold]
 #[inline(never)]
+unsafe extern "C" fn looked_at(
+    handle: *mut rd_kafka_s,
+    message: *mut Message,
+    opaque: *mut c_void,
+    topic: &Topic,
+) -> ResponseError {
+    // SAFETY: as in `on_send`, and the engine's own message.
+    let look = |client: &Served| unsafe { schema::look(client.engine, topic, message) };
+    // SAFETY: as in `on_send`.
+    unsafe { counted(handle, opaque, guarded(look)) }
+}
+
+#[cold]
+#[inline(never)]
 unsafe extern "C" fn consumed_elsewhere(
     handle: *mut rd_kafka_s,
-    message: &Message,
+    message: *mut Message,
     opaque: *mut c_void,
 ) -> ResponseError {
+    let consumed = |client: &Served| {
+        // SAFETY: a message is valid during the call.
+        let record = unsafe { &*message };
+        let topic = client.topic(record.rkt);
+        topic.note_used(record.partition);
+        let before = topic.consumed.add(record.size());
+        if schema::is_looked_at(topic, before) {
+            // SAFETY: the engine's own message.
+            let look = |client: &Served| unsafe { schema::look(client.engine, topic, message) };
+            guarded(look)(client);
+        }
+    };
     // SAFETY: as in `on_send`.
-    unsafe {
-        counted(handle, opaque, |client| {
-            let topic = client.topic(message.rkt);
-            topic.note_used(message.partition);
-            topic.consumed.add(message.size());
-        })
-    }
+    unsafe { counted(handle, opaque, consumed) }
 }
 
 unsafe extern "C" fn on_request_sent(

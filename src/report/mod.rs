@@ -6,5 +6,6 @@ pub mod identity;
 pub mod language;
 pub mod masking;
 pub mod record;
+mod schema;
 pub mod slots;
 pub mod status;

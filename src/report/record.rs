@@ -12,6 +12,7 @@ use superstream_protocol::{
 
 use super::hooks::LATENCY_SAMPLED;
 use super::masking;
+use super::schema;
 use super::slots::{Pool, Served, Slot};
 use crate::lock::lock;
 
@@ -280,6 +281,7 @@ fn measure(client: &Served, since: Instant) -> Measured {
             Some(_) => LATENCY_SAMPLED,
             None => 0,
         },
+        headers_unseen: !schema::can_look(client.engine),
         ..client.counts.measured()
     }
 }

@@ -21,6 +21,7 @@ pub struct Topic {
     pub delivered: Lines,
     /// Handed to the application.
     pub consumed: Lines,
+    with_schema: AtomicU64,
     /// Given up.
     pub failed: Pair,
     /// Given back by `produce`.
@@ -50,6 +51,19 @@ impl Topic {
         }
     }
 
+    /// Whether a record that is consumed was met to have a schema. Reads only, as
+    /// [`Self::was_used`].
+    #[inline(always)]
+    pub fn has_schema(&self) -> bool {
+        self.with_schema.load(Ordering::Relaxed) > 0
+    }
+
+    /// Adds a record with a schema. It was added to [`Self::consumed`] before.
+    pub fn met_schema(&self) {
+        // What was added before can be seen by who sees this, as in `Pair::add`.
+        self.with_schema.fetch_add(1, Ordering::Release);
+    }
+
     pub(crate) fn figures(&self) -> TopicFigures {
         let mut figures = self.sums();
         let used = match figures.consumed.records {
@@ -65,13 +79,15 @@ impl Topic {
             delivered: self.delivered.records(),
             failed: self.failed.records(),
             refused: self.refused.records(),
-            consumed: self.consumed.records(),
+            consumed_with_schema: self.with_schema.load(Ordering::Relaxed),
             ..TopicFigures::default()
         };
         // What is acknowledged was accepted before. `Pair::add` releases its count: no record that
-        // was found to be acknowledged is missing among the accepted.
+        // was found to be acknowledged is missing among the accepted, and none with a schema among
+        // the consumed.
         fence(Ordering::Acquire);
         figures.accepted = self.accepted.records();
+        figures.consumed = self.consumed.records();
         figures
     }
 
@@ -102,6 +118,7 @@ impl Item for Topic {
         self.accepted.reset();
         self.delivered.reset();
         self.consumed.reset();
+        self.with_schema.store(0, Ordering::Relaxed);
         self.failed.reset();
         self.refused.reset();
         for word in &self.partitions {
@@ -133,6 +150,24 @@ mod tests {
             let acknowledged = sums.delivered.records + sums.failed.records;
             assert!(acknowledged <= sums.accepted.records);
             client.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn no_record_has_a_schema_and_is_not_consumed() {
+        loom::model(|| {
+            let topic = Arc::new(Topic::default());
+            let other = Arc::clone(&topic);
+            let client = thread::spawn(move || {
+                for _ in 0..2 {
+                    other.consumed.add(10);
+                    other.met_schema();
+                }
+            });
+            let sums = topic.sums();
+            assert!(sums.consumed_with_schema <= sums.consumed.records);
+            client.join().unwrap();
+            assert_eq!(topic.sums().consumed_with_schema, 2);
         });
     }
 }

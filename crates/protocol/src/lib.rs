@@ -303,3 +303,7 @@ pub struct Problem {
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -6,11 +6,16 @@
 mod durations;
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Baseline, is_zero};
+use crate::{Baseline, is_false, is_zero};
 pub use durations::{Durations, GROUPING_POWER, MAX_VALUE_POWER};
+
+/// The header of a record that another client of Superstream's has rewritten: its value is the id
+/// of the schema.
+pub const SCHEMA_HEADER: &CStr = c"superstream_schema";
 
 /// The totals of one client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +40,10 @@ pub struct Measured {
     /// Requests that failed, by librdkafka's error code.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub transport_errors: BTreeMap<i32, u64>,
+    /// The engine does not show headers: nothing is known of
+    /// [`TopicFigures::consumed_with_schema`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub headers_unseen: bool,
 }
 
 /// Records and their bytes: value and key, as librdkafka's own statistics count them; neither
@@ -73,6 +82,10 @@ pub struct TopicFigures {
     pub refused: Records,
     /// Handed to the application.
     pub consumed: Records,
+    /// Those of them that were seen to have the header [`SCHEMA_HEADER`]. At least so many have it:
+    /// until the first one is met, one in a few is looked at.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub consumed_with_schema: u64,
     /// Partitions that records were produced to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub produced_partitions: Vec<i32>,
@@ -217,6 +230,7 @@ impl Measured {
         }
         self.delivery_latency_us.add(&other.delivery_latency_us);
         self.latency_sampled = self.latency_sampled.max(other.latency_sampled);
+        self.headers_unseen |= other.headers_unseen;
         for (code, count) in &other.transport_errors {
             *self.transport_errors.entry(*code).or_default() += count;
         }
@@ -299,6 +313,9 @@ impl TopicFigures {
         self.failed.add(other.failed);
         self.refused.add(other.refused);
         self.consumed.add(other.consumed);
+        self.consumed_with_schema = self
+            .consumed_with_schema
+            .saturating_add(other.consumed_with_schema);
     }
 
     fn subtract(&mut self, earlier: &Self) {
@@ -307,6 +324,9 @@ impl TopicFigures {
         self.failed = self.failed.less(earlier.failed);
         self.refused = self.refused.less(earlier.refused);
         self.consumed = self.consumed.less(earlier.consumed);
+        self.consumed_with_schema = self
+            .consumed_with_schema
+            .saturating_sub(earlier.consumed_with_schema);
     }
 
     /// Adds figures of the same topic.

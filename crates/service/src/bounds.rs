@@ -64,6 +64,7 @@ pub fn bounded(measured: &Measured, masker: &Masker) -> Measured {
         delivery_latency_us: durations(&measured.delivery_latency_us),
         latency_sampled: measured.latency_sampled,
         transport_errors: codes.map(|(code, count)| (*code, total(*count))).collect(),
+        headers_unseen: measured.headers_unseen,
     }
 }
 
@@ -97,6 +98,7 @@ fn figures(topic: &TopicFigures) -> TopicFigures {
         failed: records(topic.failed),
         refused: records(topic.refused),
         consumed: records(topic.consumed),
+        consumed_with_schema: total(topic.consumed_with_schema),
         produced_partitions: partitions(&topic.produced_partitions),
         consumed_partitions: partitions(&topic.consumed_partitions),
     }

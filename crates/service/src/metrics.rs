@@ -20,7 +20,7 @@ const LATENCY_POWERS: std::ops::RangeInclusive<u32> = 7..=27;
 /// that tells.
 type Family = (&'static str, fn(&Figures) -> u64, &'static str);
 
-const FIGURES: [Family; 10] = [
+const FIGURES: [Family; 11] = [
     (
         "delivered_records",
         |f| f.delivered_records,
@@ -66,6 +66,12 @@ const FIGURES: [Family; 10] = [
         "fetched_bytes",
         |f| f.fetched_bytes,
         "Bytes of answers to fetch requests, before decompression and after TLS.",
+    ),
+    (
+        "consumed_schema_records",
+        |f| f.schema_records,
+        "Records with the header superstream_schema that were handed to applications as they are: at \
+         least so many.",
     ),
 ];
 

@@ -76,7 +76,8 @@ fn produced(page: &mut Page, measured: &Measured, saving: &Value) {
 }
 
 fn consumed(page: &mut Page, measured: &Measured) {
-    let consumed = measured.all_topics().consumed;
+    let topics = measured.all_topics();
+    let consumed = topics.consumed;
     if consumed.records == 0 {
         return;
     }
@@ -96,4 +97,18 @@ fn consumed(page: &mut Page, measured: &Measured) {
             bytes(fetched as f64),
         ),
     );
+    if topics.consumed_with_schema > 0 {
+        page.line(
+            "",
+            &format!(
+                "at least {} records have a superstream_schema header; they are delivered unchanged",
+                topics.consumed_with_schema
+            ),
+        );
+    } else if measured.headers_unseen {
+        page.line(
+            "",
+            "this librdkafka shows no headers: records with a superstream_schema header are not counted",
+        );
+    }
 }

@@ -64,6 +64,33 @@ fn changes_and_refusals_are_shown_with_their_reasons() {
 }
 
 #[test]
+fn what_is_known_of_records_with_a_schema_is_shown() {
+    let consumed = r#""consumed":{"records":900,"bytes":9000}"#;
+    for (measured, words) in [
+        (
+            format!(r#""topics":{{"orders":{{{consumed},"consumed_with_schema":840}}}}"#),
+            Some(
+                "at least 840 records have a superstream_schema header; they are delivered unchanged",
+            ),
+        ),
+        (
+            format!(r#""topics":{{"orders":{{{consumed}}}}},"headers_unseen":true"#),
+            Some("this librdkafka shows no headers"),
+        ),
+        (format!(r#""topics":{{"orders":{{{consumed}}}}}"#), None),
+    ] {
+        let client = format!(r#"{{"client":{{"type":"consumer"}},"measured":{{{measured}}}}}"#);
+        let scene = holding_this("whole", &format!(r#""clients":[{client}]}}"#));
+        let said = scene.status(&["--pid", &scene.id]);
+        assert!(said.out.contains("900 records"), "{said:?}");
+        match words {
+            Some(words) => assert!(said.out.contains(words), "no {words:?} in\n{}", said.out),
+            None => assert!(!said.out.contains("header"), "{}", said.out),
+        }
+    }
+}
+
+#[test]
 fn what_clients_are_called_does_nothing_to_a_terminal() {
     let name = "a\u{9b}2J\u{7f}\u{202e}";
     let rest = format!(r#""clients":[{{"client":{{"client_id":"{name}"}}}}]}}"#);

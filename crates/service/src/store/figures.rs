@@ -6,7 +6,7 @@ use superstream_protocol::measured::{Durations, Measured};
 use crate::bounds::MAX_TOTAL;
 
 /// How many numbers there are.
-pub const COUNT: usize = 12;
+pub const COUNT: usize = 13;
 
 /// Their columns, the same in every table, in the order of [`Figures::values`].
 pub const COLUMNS: [&str; COUNT] = [
@@ -22,6 +22,7 @@ pub const COLUMNS: [&str; COUNT] = [
     "consumed_bytes",
     "fetch_requests",
     "fetched_bytes",
+    "schema_records",
 ];
 
 /// What lists and sums need of a client's figures.
@@ -51,6 +52,8 @@ pub struct Figures {
     pub fetch_requests: u64,
     /// The bytes of the answers to fetch requests.
     pub fetched_bytes: u64,
+    /// Records with a schema that were handed to the application: at least so many.
+    pub schema_records: u64,
 }
 
 impl Figures {
@@ -72,6 +75,7 @@ impl Figures {
             consumed_bytes: topics.consumed.bytes,
             fetch_requests: measured.requests(|broker| broker.fetch).requests,
             fetched_bytes: fetched.fold(0, u64::saturating_add),
+            schema_records: topics.consumed_with_schema,
         };
         figures.each(Self::default(), |number, _| number.min(MAX_TOTAL))
     }
@@ -146,6 +150,7 @@ impl Figures {
             &mut self.consumed_bytes,
             &mut self.fetch_requests,
             &mut self.fetched_bytes,
+            &mut self.schema_records,
         ]
     }
 
@@ -211,7 +216,7 @@ mod tests {
         let read = read.unwrap();
         assert_eq!(read.values(), values);
         assert_eq!((read.measured_ms, read.wire_bytes), (1, 8));
-        assert_eq!(read.fetched_bytes, COUNT as u64);
+        assert_eq!(read.schema_records, COUNT as u64);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Consumed {
     pub requests: u64,
     /// The bytes of their answers.
     pub fetched_bytes: u64,
+    /// Records with the header `superstream_schema`: at least so many. They are handed over as they
+    /// are.
+    pub schema_records: u64,
 }
 
 /// Figures in a second.
@@ -132,6 +135,7 @@ impl From<&Figures> for Consumed {
             bytes: figures.consumed_bytes,
             requests: figures.fetch_requests,
             fetched_bytes: figures.fetched_bytes,
+            schema_records: figures.schema_records,
         }
     }
 }
@@ -265,6 +269,8 @@ pub struct HistoryRow {
     pub fetch_requests: u64,
     /// The bytes of their answers.
     pub fetched_bytes: u64,
+    /// Records with the header `superstream_schema`: at least so many.
+    pub schema_records: u64,
 }
 
 impl HistoryRow {
@@ -284,6 +290,7 @@ impl HistoryRow {
             consumed_bytes: gain.consumed_bytes,
             fetch_requests: gain.fetch_requests,
             fetched_bytes: gain.fetched_bytes,
+            schema_records: gain.schema_records,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reports: taken once, whatever the network does to them, and whatever they hold.
 
-use crate::common::figures::{STOCK, TUNED, producer, send, shown, stock, tuned};
+use crate::common::figures::{STOCK, TUNED, producer, registered, send, shown, stock, tuned};
 use crate::common::{Service, TOKEN, bearer};
 use serde_json::{Value, json};
 
@@ -183,6 +183,41 @@ fn the_last_report_is_a_goodbye() {
 }
 
 #[test]
+fn records_with_a_schema_are_summed_and_shown() {
+    let service = Service::start(&[]);
+    let consumer = json!({"type": "consumer", "config": {"client.id": "bills"}});
+    let hash = registered(&service, &consumer, &json!({"changes": []}));
+    for (sequence, with_schema) in [(1, Value::Null), (2, json!(60)), (3, json!(2_940))] {
+        let consumed = json!({"records": sequence * 1_000, "bytes": sequence * 100_000});
+        let mut topic = json!({"consumed": consumed});
+        if !with_schema.is_null() {
+            topic["consumed_with_schema"] = with_schema;
+        }
+        let measured = json!({"duration_ms": sequence * 1_000, "topics": {"orders": topic}});
+        let report = json!({"client_hash": hash, "sequence": sequence, "measured": measured});
+        send(&service, &[report]);
+    }
+    let client = shown(&service, &hash);
+    assert_eq!(client["figures"]["consumed"]["schema_records"], 2_940);
+    let orders = &client["measured"]["topics"]["orders"];
+    assert_eq!(orders["consumed_with_schema"], 2_940);
+    let page = history(&service, &hash, "");
+    let rows = page["history"].as_array().unwrap();
+    let gains: Vec<_> = rows.iter().map(|row| &row["schema_records"]).collect();
+    assert_eq!(gains, [&json!(2_880), &json!(60), &json!(0)]);
+    let totals = service.get("/v1/totals").1;
+    assert_eq!(totals["consumed"]["schema_records"], 2_940);
+    assert_eq!(
+        totals["by_type"]["consumer"]["consumed"]["schema_records"],
+        2_940
+    );
+    let authorization = bearer(TOKEN);
+    let metrics = service.raw("GET", "/metrics", &[("authorization", &authorization)], b"");
+    let line = "superstream_consumed_schema_records_total{type=\"consumer\"} 2940\n";
+    assert!(metrics.text().contains(line), "{metrics:?}");
+}
+
+#[test]
 fn hostile_figures_harm_nobody() {
     let service = Service::start(&[]);
     let (hash, other) = (tuned(&service, "a"), tuned(&service, "b"));
@@ -193,7 +228,8 @@ fn hostile_figures_harm_nobody() {
         "duration_ms": u64::MAX, "merged_clients": u64::MAX,
         "topics": {
             "a": {"accepted": most, "delivered": most, "failed": most, "refused": most,
-                  "consumed": most, "produced_partitions": [i32::MIN, i32::MAX]},
+                  "consumed": most, "consumed_with_schema": u64::MAX,
+                  "produced_partitions": [i32::MIN, i32::MAX]},
             "b": {"delivered": most}, long.as_str(): {"delivered": most}, "": {"delivered": most},
         },
         "other_topics": {"accepted": most},

@@ -1,6 +1,6 @@
 //! A database of an earlier version is mended in place.
 
-use superstream_protocol::measured::Measured;
+use superstream_protocol::measured::{Measured, Records, TopicFigures};
 
 use super::*;
 
@@ -23,6 +23,68 @@ fn version_1_is_what_the_first_step_makes() {
         .execute_batch(include_str!("../schema/1.sql"))
         .unwrap();
     assert_eq!(schema_of(&old), schema_of(&first));
+}
+
+/// A file as the service of then left it: the tables of the first steps, and these rows.
+fn file_of_version(dir: &std::path::Path, steps: &[&str], rows: &str) -> std::path::PathBuf {
+    let file = dir.join("db");
+    let old = Connection::open(&file).unwrap();
+    old.pragma_update(None, "journal_mode", "WAL").unwrap();
+    for step in steps {
+        old.execute_batch(step).unwrap();
+    }
+    old.execute_batch(rows).unwrap();
+    old.pragma_update(None, "application_id", 0x5353_5452)
+        .unwrap();
+    old.pragma_update(None, "user_version", steps.len() as i32)
+        .unwrap();
+    file
+}
+
+#[test]
+fn a_file_of_version_2_is_mended_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let steps = [
+        include_str!("../schema/1.sql"),
+        include_str!("../schema/2.sql"),
+    ];
+    let file = file_of_version(dir.path(), &steps, include_str!("version2.sql"));
+    let store = Store::open(&file, INTERVAL).unwrap();
+    let new = Store::in_memory(INTERVAL).unwrap();
+    assert_eq!(schema_of(&store.lock()), schema_of(&new.lock()));
+
+    let hash = "5fd9c4a2b1e84d3c9a7f60e1d2c3b4a5";
+    let consumed = |store: &Store| {
+        let client = store.client(hash).unwrap().unwrap();
+        let figures = client.summary.figures.unwrap().consumed;
+        let totals = store.totals().unwrap()["consumer"].figures;
+        assert_eq!(totals.consumed_records, figures.records);
+        assert_eq!(totals.schema_records, figures.schema_records);
+        let page = store.history(hash, 1_000, None).unwrap().unwrap().history;
+        let sum = page.iter().map(|row| row.schema_records).sum::<u64>();
+        assert_eq!(sum, figures.schema_records);
+        (figures.records, figures.schema_records)
+    };
+    assert_eq!(consumed(&store), (600, 0));
+    let topic = TopicFigures {
+        consumed: Records {
+            records: 1_000,
+            bytes: 100_000,
+        },
+        consumed_with_schema: 300,
+        ..TopicFigures::default()
+    };
+    let next = ClientReport {
+        sequence: 3,
+        measured: Some(Measured {
+            duration_ms: 3_000,
+            topics: [("orders".to_owned(), topic)].into(),
+            ..Measured::default()
+        }),
+        ..ClientReport::default()
+    };
+    report(&store, hash, next);
+    assert_eq!(consumed(&store), (1_000, 300));
 }
 
 #[test]
