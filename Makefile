@@ -24,7 +24,7 @@ XTASK := cargo run --release --quiet --package xtask --
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | \
-	  while IFS='|' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+	  while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
 
 setup: ## install the system's packages that the build and the tests need
 	@missing=(); \
@@ -88,6 +88,11 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 bench: dist ## measure what Superstream costs and saves, against its bounds
 	cargo bench --package superstream-tests --bench cost
 	target/release/superstream-demo --check
+
+# What rewriting records would save, beside compression and linger. On the wheel's own librdkafka, and
+# without anything of ours.
+bench-payload: setup ## measure what payload reduction would save (docs/payload-reduction.md)
+	python=$$(tests/python/venv 2.16.1); "$$python" benches/payload.py
 
 # The engines of applications, with the preload library in front of them. Some need the libraries
 # that lie beside them.
@@ -172,4 +177,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test test-engines bench proof check-counters check-threads check-header check-api matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench bench-payload proof check-counters check-threads check-header check-api matrix dist install clean
