@@ -19,6 +19,7 @@ use std::time::Instant;
 use superstream_protocol::{Change, ClientKind};
 
 use crate::boundary;
+use crate::cluster::Access;
 use crate::consult;
 use crate::debug;
 use crate::engine::applied::Applied;
@@ -110,6 +111,8 @@ struct Creation {
     /// The engine has accepted the configuration: a failure from here on is none of ours.
     accepted: Cell<bool>,
     engine: &'static Engine,
+    /// Where the number of its Kafka cluster is wanted.
+    access: Option<Access>,
 }
 
 thread_local! {
@@ -176,6 +179,10 @@ fn begin(call: &NewCall) -> Option<Creation> {
     let process = process::current_or_start(&settings);
     let registration = consult::registration(&settings, kind, &conf);
     let client = Arc::new(Client::new(registration, kind, client_id));
+    let access = process.clusters.access(&settings, &conf);
+    if let Some(access) = &access {
+        client.uses(&access.cluster);
+    }
     let asked = process.session.ask(&client, deadline);
     let changes = consult::plan(&settings, &client, &conf, asked, false);
     Some(Creation {
@@ -184,6 +191,7 @@ fn begin(call: &NewCall) -> Option<Creation> {
         changes,
         accepted: Cell::new(false),
         engine: call.engine,
+        access,
     })
 }
 
@@ -305,6 +313,9 @@ fn refused(creation: &Creation, text: &[u8]) {
 fn created(creation: &Creation) {
     creation.client.update(|outcome| outcome.created = true);
     creation.process.session.created(&creation.client);
+    if let Some(access) = &creation.access {
+        creation.process.clusters.read(access);
+    }
 }
 
 /// Runs on the thread that calls `rd_kafka_new`, once the engine has accepted the configuration.

@@ -14,7 +14,8 @@
 //! - `entry`: the C functions.
 //! - [`settings`]: the environment, whose rules the command line shares (`crates/settings`).
 //! - [`client`]: the life of a client, the main story; [`consult`]: asking and planning; `topic`:
-//!   the guard of its topics; `plugin`: the way in without a call of ours.
+//!   the guard of its topics; `plugin`: the way in without a call of ours; `cluster`: which Kafka
+//!   cluster it uses.
 //! - [`engine`]: the real librdkafka, as a table of functions.
 //! - [`tuning`]: the rules, pure.
 //! - [`service`]: the session with the service and its transports.
@@ -26,6 +27,7 @@
 mod advise;
 mod boundary;
 pub mod client;
+mod cluster;
 pub mod consult;
 pub mod engine;
 mod entry;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use once_cell::sync::OnceCell;
 use superstream_protocol::Mode;
 
+use crate::cluster::Clusters;
 use crate::engine::Engine;
 use crate::engine::ffi::rd_kafka_s;
 use crate::lock::lock;
@@ -33,6 +34,8 @@ pub struct Process {
     identity: Identity,
     /// The session with the service.
     pub session: Session,
+    /// The Kafka clusters of its clients.
+    pub clusters: Clusters,
     /// What others may read of this process.
     board: Board,
     mode: Mode,
@@ -66,6 +69,7 @@ pub fn current_or_start(settings: &Settings) -> &'static Process {
     let fresh = Box::into_raw(Box::new(Process {
         identity: Identity::own(),
         session: Session::new(settings, publish),
+        clusters: Clusters::default(),
         board: Board::default(),
         of_plugin: OnceCell::new(),
         mode: match settings.observe {
@@ -176,9 +180,17 @@ impl Process {
         self.mode
     }
 
-    /// Forgets the client of a handle.
+    /// Forgets the client of a handle. Where it was the last one of its engine, nothing of ours is
+    /// left there either.
     pub fn remove(&self, handle: *mut rd_kafka_s) -> Option<Arc<Client>> {
         let known = lock(&self.clients).remove(&handle.addr())?;
+        let is_last = !self
+            .engines()
+            .iter()
+            .any(|other| ptr::eq(*other, known.engine));
+        if is_last && known.client.is_created() {
+            self.clusters.give_up(known.engine);
+        }
         Some(known.client)
     }
 }

@@ -19,10 +19,11 @@ use once_cell::race::OnceBox;
 
 use super::Engine;
 use super::ffi::{
-    ClientType, ConfResult, Message, New, OnDestroy, OnMessage, OnNew, OnRequestSent,
+    ClientType, ConfResult, Message, Metadata, New, OnDestroy, OnMessage, OnNew, OnRequestSent,
     OnResponseReceived, OnThread, ResponseError, rd_kafka_conf_s, rd_kafka_headers_s, rd_kafka_s,
     rd_kafka_topic_conf_s, rd_kafka_topic_s,
 };
+use super::last_record::{Functions, LogCallback};
 
 unsafe extern "C-unwind" {
     fn superstream_engine_rd_kafka_new(
@@ -147,6 +148,26 @@ unsafe extern "C" {
         value: *mut *const c_void,
         size: *mut usize,
     ) -> ResponseError;
+    fn rd_kafka_destroy(handle: *mut rd_kafka_s);
+    fn rd_kafka_conf_set_log_cb(conf: *mut rd_kafka_conf_s, log: Option<LogCallback>);
+    fn rd_kafka_metadata(
+        handle: *mut rd_kafka_s,
+        all_topics: c_int,
+        only_topic: *mut rd_kafka_topic_s,
+        metadata: *mut *const Metadata,
+        timeout_ms: c_int,
+    ) -> ResponseError;
+    fn rd_kafka_metadata_destroy(metadata: *const Metadata);
+    fn rd_kafka_topic_destroy(topic: *mut rd_kafka_topic_s);
+    fn rd_kafka_consume_start(topic: *mut rd_kafka_topic_s, partition: i32, offset: i64) -> c_int;
+    fn rd_kafka_consume(
+        topic: *mut rd_kafka_topic_s,
+        partition: i32,
+        timeout_ms: c_int,
+    ) -> *mut Message;
+    fn rd_kafka_consume_stop(topic: *mut rd_kafka_topic_s, partition: i32) -> c_int;
+    fn rd_kafka_message_destroy(message: *mut Message);
+    fn rd_kafka_message_timestamp(message: *const Message, kind: *mut c_int) -> i64;
 }
 
 /// Its `rd_kafka_new()`.
@@ -180,6 +201,19 @@ pub static EMBEDDED: Engine = Engine {
     message_latency: Some(rd_kafka_message_latency),
     message_headers: Some(rd_kafka_message_headers),
     header_get_last: Some(rd_kafka_header_get_last),
+    reading: Some(Functions {
+        new: NEW,
+        destroy: rd_kafka_destroy,
+        conf_set_log_cb: rd_kafka_conf_set_log_cb,
+        metadata: rd_kafka_metadata,
+        metadata_destroy: rd_kafka_metadata_destroy,
+        topic_destroy: rd_kafka_topic_destroy,
+        consume_start: rd_kafka_consume_start,
+        consume: rd_kafka_consume,
+        consume_stop: rd_kafka_consume_stop,
+        message_destroy: rd_kafka_message_destroy,
+        message_timestamp: rd_kafka_message_timestamp,
+    }),
     conf_size: Some(superstream_engine_conf_size),
     conf_finalize: Some(superstream_engine_finalize),
     frees_interceptors: false,

@@ -50,6 +50,11 @@ pub const NO_ERROR: ResponseError = 0;
 /// `RD_KAFKA_RESP_ERR__CONFLICT`.
 pub const CONFLICT: ResponseError = -173;
 
+/// `RD_KAFKA_RESP_ERR__TRANSPORT`.
+pub const TRANSPORT: ResponseError = -195;
+/// `RD_KAFKA_RESP_ERR__TIMED_OUT`.
+pub const TIMED_OUT: ResponseError = -185;
+
 /// `rd_kafka_interceptor_f_on_new_t`.
 pub type OnNew = unsafe extern "C" fn(
     handle: *mut rd_kafka_s,
@@ -175,3 +180,38 @@ pub const PURGED_IN_FLIGHT: ResponseError = -151;
 pub const PRODUCE: i16 = 0;
 /// The API key of fetch requests.
 pub const FETCH: i16 = 1;
+
+/// `rd_kafka_metadata_t`.
+#[allow(missing_docs)] // By librdkafka's own names, as the next two.
+#[repr(C)]
+pub struct Metadata {
+    pub broker_cnt: c_int,
+    pub brokers: *mut c_void,
+    pub topic_cnt: c_int,
+    pub topics: *mut MetadataTopic,
+    pub orig_broker_id: i32,
+    pub orig_broker_name: *mut c_char,
+}
+
+/// `rd_kafka_metadata_topic_t`.
+#[allow(missing_docs)]
+#[repr(C)]
+pub struct MetadataTopic {
+    pub topic: *mut c_char,
+    pub partition_cnt: c_int,
+    pub partitions: *mut MetadataPartition,
+    pub err: ResponseError,
+}
+
+/// `rd_kafka_metadata_partition_t`.
+#[allow(missing_docs)]
+#[repr(C)]
+pub struct MetadataPartition {
+    pub id: i32,
+    pub err: ResponseError,
+    pub leader: i32,
+    pub replica_cnt: c_int,
+    pub replicas: *mut i32,
+    pub isr_cnt: c_int,
+    pub isrs: *mut i32,
+}

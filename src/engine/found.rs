@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use once_cell::race::OnceBox;
 
 use super::Engine;
+use super::last_record::Functions;
 use super::objects::{self, Evidence, Handle, Object};
 use crate::debug;
 
@@ -299,6 +300,7 @@ fn table(source: &Source, object: &Object) -> Result<Engine, &'static CStr> {
             message_latency: own(c"rd_kafka_message_latency").map(|found| function(found)),
             message_headers: own(c"rd_kafka_message_headers").map(|found| function(found)),
             header_get_last: own(c"rd_kafka_header_get_last").map(|found| function(found)),
+            reading: Functions::find(own),
             conf_size: None,
             conf_finalize: None,
             frees_interceptors: false,

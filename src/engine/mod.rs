@@ -12,6 +12,7 @@ pub mod ffi;
 #[cfg(not(feature = "embedded-engine"))]
 pub mod found;
 pub mod hook;
+pub mod last_record;
 #[cfg(not(feature = "embedded-engine"))]
 pub mod objects;
 
@@ -92,6 +93,8 @@ pub struct Engine {
     pub message_latency: Option<unsafe extern "C" fn(*const Message) -> i64>,
     pub message_headers: Option<MessageHeaders>,
     pub header_get_last: Option<HeaderGetLast>,
+    /// What reading a topic takes, where the engine has all of it.
+    pub reading: Option<last_record::Functions>,
     /// Where the engine lets us: the size of a configuration, in bytes.
     pub conf_size: Option<unsafe extern "C" fn() -> usize>,
     /// Where the engine lets us: derives anew what it derives from a configuration.

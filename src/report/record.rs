@@ -1,6 +1,7 @@
 //! One client as we know it, from its registration to its end.
 
-use std::sync::Mutex;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use once_cell::sync::OnceCell;
@@ -14,6 +15,7 @@ use super::hooks::LATENCY_SAMPLED;
 use super::masking;
 use super::schema;
 use super::slots::{Pool, Served, Slot};
+use crate::cluster::{self, Cluster};
 use crate::lock::lock;
 
 /// A client, shared by the thread that creates it and the one that speaks to the service.
@@ -25,6 +27,8 @@ pub struct Client {
     pub kind: ClientKind,
     /// `client.id`, as it may be told.
     pub client_id: String,
+    /// The Kafka cluster, where its number is read.
+    cluster: OnceCell<Arc<Cluster>>,
     /// The service's answer, once it is there.
     answer: OnceCell<Result<Registered, String>>,
     /// The name that the service gave this client last, and the advice that came with it.
@@ -91,10 +95,34 @@ impl Client {
             registration,
             kind,
             client_id: masking::shown("client.id", &client_id).to_owned(),
+            cluster: OnceCell::new(),
             answer: OnceCell::new(),
             known_as: Mutex::default(),
             outcome: Mutex::default(),
             counting: Mutex::default(),
+        }
+    }
+
+    /// The client uses this Kafka cluster.
+    pub fn uses(&self, cluster: &Arc<Cluster>) {
+        let _ = self.cluster.set(Arc::clone(cluster));
+    }
+
+    /// The Kafka cluster's number at the service, as far as it is known by now.
+    pub fn connection_id(&self) -> i64 {
+        self.cluster
+            .get()
+            .map_or(cluster::UNKNOWN, |known| known.id())
+    }
+
+    /// How the client introduces itself now: of its cluster more may be known than at first.
+    pub fn introduction(&self) -> Cow<'_, RegisterClient> {
+        match self.connection_id() {
+            cluster::UNKNOWN => Cow::Borrowed(&self.registration),
+            connection_id => Cow::Owned(RegisterClient {
+                connection_id,
+                ..self.registration.clone()
+            }),
         }
     }
 
@@ -289,7 +317,7 @@ fn measure(client: &Served, since: Instant) -> Measured {
 #[cfg(test)]
 impl Client {
     /// A producer that the service knows by this name.
-    pub fn of_test(hash: &str) -> std::sync::Arc<Self> {
+    pub fn of_test(hash: &str) -> Arc<Self> {
         let client = Self::unregistered(ClientKind::Producer);
         client.answered(Ok(Registered {
             client_hash: hash.to_owned(),
@@ -299,9 +327,9 @@ impl Client {
     }
 
     /// A client that the service does not know.
-    pub fn unregistered(kind: ClientKind) -> std::sync::Arc<Self> {
+    pub fn unregistered(kind: ClientKind) -> Arc<Self> {
         let client = Self::new(RegisterClient::default(), kind, String::new());
-        std::sync::Arc::new(client)
+        Arc::new(client)
     }
 
     /// These are its figures.

@@ -10,6 +10,7 @@ use superstream_protocol::{Baseline, StartClient};
 use super::masking;
 use super::record::Client;
 use crate::boundary;
+use crate::cluster;
 use crate::process::Process;
 use crate::service::session::Health;
 
@@ -31,7 +32,7 @@ pub fn of_client(process: &Process, client: &Client) -> Value {
         start
     };
     let (advice, next_advice) = (outcome.advice.map(masked), outcome.next_advice.map(masked));
-    json!({
+    let mut document = json!({
         "superstream": {
             "version": env!("CARGO_PKG_VERSION"),
             "on": true,
@@ -52,7 +53,12 @@ pub fn of_client(process: &Process, client: &Client) -> Value {
         "at_next_start": next_advice,
         "measured": measured.as_ref(),
         "saving": measured.as_ref().map(|measured| saving(measured, outcome.baseline)),
-    })
+    });
+    let connection_id = client.connection_id();
+    if connection_id != cluster::UNKNOWN {
+        document["client"]["connection_id"] = connection_id.into();
+    }
+    document
 }
 
 /// What compression and batching came to, and what a client without changes made of the like, where

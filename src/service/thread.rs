@@ -159,7 +159,7 @@ fn register(
 ) -> Result<(), Failure> {
     let begin = Instant::now();
     let limit = LATE_LIMIT.max(shared.response_timeout);
-    let registered = transport.register(&client.registration, limit)?;
+    let registered = transport.register(&client.introduction(), limit)?;
     let advice = registered.start.clone();
     let mut state = lock(&shared.state);
     let is_late = begin.elapsed() >= shared.response_timeout;

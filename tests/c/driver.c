@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +29,10 @@ static double took_ms;
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static char log_text[64 * 1024];
-static atomic_int on_new_calls, delivered, delivery_failures;
+/* Handles that the log callback was called with, and those that this program made. */
+static const rd_kafka_t *logged[MAX_CLIENTS], *made[MAX_CLIENTS];
+static int logged_count, made_count;
+static atomic_int on_new_calls, connect_calls, delivered, delivery_failures;
 static char swallowed[256];
 
 static void answer(const char *format, ...) {
@@ -56,9 +60,13 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static void keep_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
         size_t used;
+        int i = 0;
 
-        (void)rk;
         pthread_mutex_lock(&log_lock);
+        while (i < logged_count && logged[i] != rk)
+                i++;
+        if (i == logged_count && i < MAX_CLIENTS)
+                logged[logged_count++] = rk;
         used = strlen(log_text);
         snprintf(log_text + used, sizeof(log_text) - used, "%d %s %s | ", level, facility, text);
         pthread_mutex_unlock(&log_lock);
@@ -119,6 +127,7 @@ static void create(rd_kafka_conf_t *with, const char *kind, const char *room) {
                 int left = errno;
 
                 took_ms = now_ms() - before;
+                made[made_count++]      = rk;
                 clients[client_count++] = rk;
                 answer("created, errno %d, errstr %.1s", left, errstr);
                 if (with)
@@ -192,10 +201,32 @@ static void new_topic(rd_kafka_t *rk, const char *name, const char *key, const c
         answer("topic");
 }
 
-static void produce(rd_kafka_t *rk, const char *topic) {
+static void produce(rd_kafka_t *rk, const char *topic, const char *value) {
         answer("%s", rd_kafka_err2name(rd_kafka_producev(
-                         rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE("hello", 5),
+                         rk, RD_KAFKA_V_TOPIC(topic),
+                         RD_KAFKA_V_VALUE((void *)value, strlen(value)),
                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)));
+}
+
+/* Handles in the log that are none of this program's. */
+static void strangers(void) {
+        int i, m, count = 0;
+
+        pthread_mutex_lock(&log_lock);
+        for (i = 0; i < logged_count; i++) {
+                for (m = 0; m < made_count && made[m] != logged[i]; m++)
+                        ;
+                count += m == made_count;
+        }
+        pthread_mutex_unlock(&log_lock);
+        answer("%d of %d", count, logged_count);
+}
+
+static int count_connect(int socket, const struct sockaddr *address, int length, const char *id,
+                         void *opaque) {
+        (void)id, (void)opaque;
+        atomic_fetch_add(&connect_calls, 1);
+        return connect(socket, address, length) ? errno : 0;
 }
 
 static rd_kafka_conf_res_t swallow(rd_kafka_conf_t *on, const char *name, const char *value,
@@ -363,6 +394,27 @@ static void split(void) {
                 answer("the child died of signal %d", WTERMSIG(how));
 }
 
+/* Children one after the other, each with a client of its own. */
+static void many_forks(int count) {
+        int i, how;
+
+        for (i = 0; i < count; i++) {
+                pid_t child = fork();
+
+                if (child == 0) {
+                        rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, fresh_conf(), NULL, 0);
+
+                        rd_kafka_destroy(rk);
+                        _exit(0);
+                }
+                if (child < 0 || waitpid(child, &how, 0) != child || how) {
+                        answer("child %d ended with %d", i, how);
+                        return;
+                }
+        }
+        answer("%d children", count);
+}
+
 /* Another program, which tells what it inherited. */
 static void execute(void) {
         pid_t child = fork();
@@ -443,7 +495,24 @@ static void obey(char *line) {
 
                 new_topic(client(one), name, key, rest);
         } else if (IS("produce"))
-                produce(client(one), rest);
+                produce(client(one), rest, "hello");
+        else if (IS("produce-value")) {
+                const char *topic = strsep(&rest, " ");
+
+                produce(client(one), topic, rest ? rest : "");
+        } else if (IS("name"))
+                answer("%s", rd_kafka_name(client(one)));
+        else if (IS("strangers"))
+                strangers();
+        else if (IS("count-connect")) {
+                rd_kafka_conf_set_connect_cb(current_conf(), count_connect);
+                answer("set");
+        } else if (IS("wait-destroyed"))
+                answer("%d", rd_kafka_wait_destroyed(atoi(one)));
+        else if (IS("thread-count"))
+                answer("%d", rd_kafka_thread_cnt());
+        else if (IS("many-forks"))
+                many_forks(atoi(one));
         else if (IS("flush")) {
                 rd_kafka_resp_err_t error = rd_kafka_flush(client(one), 60 * 1000);
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub latency_sensitive: bool,
     /// `SUPERSTREAM_MODE=observe`: plan and report, change nothing.
     pub observe: bool,
+    /// `SUPERSTREAM_READ_CONNECTION_ID`: ask each Kafka cluster for its number at the service.
+    pub read_connection_id: bool,
 }
 
 /// What the environment says.
@@ -116,6 +118,7 @@ pub fn parse(variable: impl Fn(&str) -> Option<OsString>) -> Reading {
         response_timeout: environment.response_timeout(),
         latency_sensitive: environment.is_true("SUPERSTREAM_LATENCY_SENSITIVE"),
         observe: environment.observe(),
+        read_connection_id: environment.is_true("SUPERSTREAM_READ_CONNECTION_ID"),
     };
     Reading::On {
         settings: Box::new(settings),
@@ -322,12 +325,13 @@ mod tests {
             ("SUPERSTREAM_RESPONSE_TIMEOUT", "1500.5"),
             ("SUPERSTREAM_LATENCY_SENSITIVE", "true"),
             ("SUPERSTREAM_MODE", "observe"),
+            ("SUPERSTREAM_READ_CONNECTION_ID", "True"),
         ]);
         assert_eq!(complaints, Vec::<String>::new());
         assert_eq!(token(&settings), Ok(Some("abc".to_owned())));
         assert_eq!(settings.tags, r#"{"team":"orders"}"#);
         assert_eq!(settings.response_timeout, Duration::from_micros(1_500_500));
-        assert!(settings.latency_sensitive && settings.observe);
+        assert!(settings.latency_sensitive && settings.observe && settings.read_connection_id);
     }
 
     #[test]

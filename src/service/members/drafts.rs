@@ -60,6 +60,7 @@ impl Members {
             is_suspect: member.is_suspect,
             was_open: member.is_open,
             report: ClientReport {
+                connection_id: candidate.client.connection_id(),
                 producer_topics_partitions: partitions(&measured, |topic| {
                     &topic.produced_partitions
                 }),
