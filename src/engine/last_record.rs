@@ -3,7 +3,7 @@
 //! The client is the simple consumer, in no group: it asks for nothing but the topic, commits
 //! nothing, and is gone when the function returns. It calls nobody back and prints nothing.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,9 @@ impl Functions {
     ///
     /// # Safety
     /// `find` gives librdkafka's function of that name.
-    pub unsafe fn find(find: impl Fn(&'static CStr) -> Option<NonNull<c_void>>) -> Option<Self> {
+    pub unsafe fn find(
+        find: impl Fn(&'static CStr) -> Option<NonNull<std::ffi::c_void>>,
+    ) -> Option<Self> {
         use super::found::function;
         // SAFETY: librdkafka's function of each name has the type of the field that it fills, in
         // every version since 1.0.

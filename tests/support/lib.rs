@@ -18,6 +18,7 @@ pub mod python;
 pub mod random_applications;
 pub mod scene;
 pub mod service;
+pub mod silent;
 pub mod stores;
 pub mod system;
 pub mod transports;

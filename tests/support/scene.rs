@@ -37,7 +37,12 @@ pub enum Event {
     /// The client's output ended.
     Ended,
     /// The broker received a request.
-    Asked { key: i16, body: Vec<u8> },
+    Asked {
+        /// The client's `client.id`.
+        client: String,
+        key: i16,
+        body: Vec<u8>,
+    },
     /// The token endpoint received a request.
     TokenAsked(String),
 }
@@ -51,7 +56,15 @@ impl Event {
     /// What the request of this kind carried.
     pub fn body(&self, wanted: i16) -> Option<Vec<u8>> {
         match self {
-            Self::Asked { key, body } if *key == wanted => Some(body.clone()),
+            Self::Asked { key, body, .. } if *key == wanted => Some(body.clone()),
+            _ => None,
+        }
+    }
+
+    /// The same, where this client sent it.
+    pub fn body_of(&self, sender: &str, wanted: i16) -> Option<Vec<u8>> {
+        match self {
+            Self::Asked { client, .. } if client == sender => self.body(wanted),
             _ => None,
         }
     }
@@ -210,8 +223,12 @@ fn serve_kafka(stream: &mut dyn Stream, mechanism: &str, events: &Sender<Event>)
         stream.read_exact(&mut request)?;
         let number = |at: usize| i16::from_be_bytes([request[at], request[at + 1]]);
         let (key, version, name) = (number(0), number(2), number(8));
-        let body = request[10 + usize::try_from(name).unwrap_or(0)..].to_vec();
-        let _ = events.send(Event::Asked { key, body });
+        let (name, body) = request[10..].split_at(usize::try_from(name).unwrap_or(0));
+        let _ = events.send(Event::Asked {
+            client: String::from_utf8_lossy(name).into_owned(),
+            key,
+            body: body.to_vec(),
+        });
         let answer = match key {
             API_VERSIONS => versions(version),
             SASL_HANDSHAKE => handshake(mechanism),

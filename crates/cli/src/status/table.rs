@@ -83,6 +83,9 @@ fn describe(page: &mut Page, client: &Value) {
         title.push_str(&format!(" (mode {mode})"));
     }
     page.line("client", &title);
+    if let Some(id) = client.pointer("/client/connection_id") {
+        page.line("cluster", &format!("connection_id {}", plain(id)));
+    }
     let note = member(client, "/note");
     if !note.is_empty() {
         page.line("", note);
@@ -208,7 +211,8 @@ mod tests {
                         "refused": "the service refuses: 403", "clients_given_up": 3,
                         "last_outage": "the service was not reached for 3 s"},
             "clients": [{
-                "client": {"type": "producer", "client_id": "orders\u{1b}[2J"},
+                "client": {"type": "producer", "client_id": "orders\u{1b}[2J",
+                           "connection_id": 42},
                 "changes": [
                     {"key": "linger.ms", "old": "5", "new": "100", "reason": "fewer requests"},
                     {"key": "compression.type", "old": "none", "new": "zstd", "reason": "r"},
@@ -236,6 +240,7 @@ process 7: Superstream 0.1.0 on, mode active
               the service was not reached for 3 s
               the last figures of 3 clients were given up
   client      producer \"orders\\u{1b}[2J\"
+  cluster     connection_id 42
     changed  linger.ms         5 -> 100      fewer requests
     changed  compression.type  none -> zstd  r
     refused  acks              1             never touched
