@@ -1,11 +1,11 @@
 //! How the service is asked over HTTP, by whoever asks it.
 
-use std::sync::Arc;
-
 use ureq::Agent;
 use ureq::config::ConfigBuilder;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
+
+use crate::tls::provider;
 
 /// An agent that trusts nobody with the token but the configured address: redirects are not
 /// followed, certificates are checked against the system's trust store, and it goes through no
@@ -13,7 +13,7 @@ use ureq::typestate::AgentScope;
 pub fn agent(user_agent: &str) -> ConfigBuilder<AgentScope> {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .unversioned_rustls_crypto_provider(provider())
         .build();
     Agent::config_builder()
         .tls_config(tls)

@@ -3,12 +3,18 @@
 use std::fmt;
 
 use http::Uri;
+use superstream_nats::Address;
+
+/// What a host may be, for whoever gave another one.
+const SPOKEN: &str = "this version speaks http://, https://, nats:// and tls://";
 
 /// An address of the service. It holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `http://` or `https://`, without a trailing slash.
     Http(String),
+    /// `nats://`, `tls://` or a bare `host[:port]`: a server of NATS that the service listens at.
+    Nats(Address),
 }
 
 impl Endpoint {
@@ -16,20 +22,19 @@ impl Endpoint {
     /// "SUPERSTREAM_HOST …" and repeats nothing that could be a password.
     pub fn parse(host: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = host.split_once("://") else {
-            return Err(
-                "has no scheme, which means NATS; this version speaks http:// and https://"
-                    .to_owned(),
-            );
+            return Address::parse(host).map(Self::Nats);
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => {}
-            "nats" | "tls" | "veltix" | "veltixs" => {
-                return Err(format!(
-                    "asks for {scheme}://; this version speaks http:// and https://"
-                ));
+            "http" | "https" => Self::http(host, rest),
+            "nats" | "tls" => Address::parse(host).map(Self::Nats),
+            "veltix" | "veltixs" | "ws" | "wss" => {
+                Err(format!("asks for {scheme}://; {SPOKEN}"))
             }
-            _ => return Err("is no http:// or https:// URL".to_owned()),
+            _ => Err(format!("has a scheme that is not known; {SPOKEN}")),
         }
+    }
+
+    fn http(host: &str, rest: &str) -> Result<Self, String> {
         if rest.contains('@') {
             return Err(
                 "has credentials in it, which other users may see; give the token by itself"
@@ -63,6 +68,82 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(url) => formatter.write_str(url),
+            Self::Nats(address) => address.fmt(formatter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nats(host: &str, port: u16, tls: bool) -> Endpoint {
+        Endpoint::Nats(Address {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    #[test]
+    fn the_scheme_tells_how_the_service_is_spoken_to() {
+        for (text, expected) in [
+            ("http://h:7777/", Endpoint::Http("http://h:7777".to_owned())),
+            ("HTTPS://h", Endpoint::Http("HTTPS://h".to_owned())),
+            ("nats://h", nats("h", 4222, false)),
+            ("nats://h:4333", nats("h", 4333, false)),
+            ("NATS://h:4333/", nats("h", 4333, false)),
+            ("tls://h.example.com", nats("h.example.com", 4222, true)),
+            ("h", nats("h", 4222, false)),
+            ("h.example.com:1", nats("h.example.com", 1, false)),
+            ("127.0.0.1:4222", nats("127.0.0.1", 4222, false)),
+            ("[::1]:4333", nats("::1", 4333, false)),
+            ("nats://[::1]", nats("::1", 4222, false)),
+        ] {
+            assert_eq!(Endpoint::parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    /// What is shown of an address is understood again, as the same one.
+    #[test]
+    fn an_address_is_shown_as_it_may_be_given() {
+        for text in ["http://h", "nats://h:4222", "tls://h:4333", "h", "[::1]:1"] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(Endpoint::parse(&endpoint.to_string()), Ok(endpoint));
+        }
+        assert_eq!(nats("h", 4222, false).to_string(), "nats://h:4222");
+        assert_eq!(nats("::1", 1, true).to_string(), "tls://[::1]:1");
+    }
+
+    #[test]
+    fn what_cannot_be_spoken_is_refused_in_words_without_a_secret() {
+        for (text, says) in [
+            ("veltix://h", "veltix://"),
+            ("VELTIXS://h", "VELTIXS://"),
+            ("ws://h", "ws://"),
+            ("ftp://h", "scheme"),
+            ("very-secret://h", "scheme"),
+            ("nats://user:very-secret@h", ""),
+            ("tls://very-secret@h", ""),
+            ("user:very-secret@h", ""),
+            ("http://user:very-secret@h", "credentials"),
+            ("nats://", ""),
+            ("tls://:4222", ""),
+            (":4222", ""),
+            ("h:99999", ""),
+            ("h:", ""),
+            ("a b", ""),
+            ("h\n", ""),
+            (" ", ""),
+            ("h/path", ""),
+            ("nats://h/path", ""),
+            ("nats://h?very-secret", ""),
+            ("nats://h#very-secret", ""),
+            ("a,b", ""),
+        ] {
+            let error = Endpoint::parse(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(!error.is_empty() && !error.contains("very-secret"), "{error}");
         }
     }
 }

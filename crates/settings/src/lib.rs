@@ -7,6 +7,7 @@
 
 mod agent;
 mod endpoint;
+mod tls;
 mod token;
 
 use std::ffi::{OsStr, OsString};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use agent::agent;
 pub use endpoint::Endpoint;
+pub use tls::tls;
 pub use token::{MASK, Token, TokenSource};
 
 /// `SUPERSTREAM_RESPONSE_TIMEOUT` where it is not set.
