@@ -208,6 +208,16 @@ impl Client {
         let _ = self.answer.set(answer);
     }
 
+    /// The service has named this client, and is still to say whether it may start.
+    pub fn named(&self, hash: &str) {
+        lock(&self.known_as).hash = Some(hash.to_owned());
+    }
+
+    /// The service has other advice for this client by now: it holds where nothing newer is said.
+    pub fn advised_since(&self, advice: StartClient) {
+        lock(&self.known_as).advice = Some(advice);
+    }
+
     /// The service does not know the client any more.
     pub fn forget_name(&self) {
         lock(&self.known_as).hash = None;

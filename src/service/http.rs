@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use superstream_protocol::{
     ClientConfigUpdate, ClientError, Problem, RegisterClient, Registered, Reports, ReportsTaken,
 };
@@ -19,17 +18,9 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
-use super::{Failure, Transport};
+use super::answer::{self, never_sent, short};
+use super::{Failure, Registration, Transport};
 use crate::settings::Token;
-
-/// An advice is a few hundred bytes. It is kept as long as its client.
-const MAX_ANSWER_BYTES: u64 = 32 * 1024;
-/// What an answer may take more for each report that it answers: other advice may come with it.
-const MAX_ANSWER_BYTES_A_REPORT: u64 = 4 * 1024;
-/// What a message that nobody waits for may take, within [`Http::new`]'s patience.
-const QUIET_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// The reason in an error answer goes into the log and the status: a sentence is enough.
-const MAX_REASON_CHARS: usize = 300;
 
 /// The service at one address.
 pub struct Http {
@@ -51,7 +42,7 @@ impl Http {
             agent: Agent::with_parts(config, DefaultConnector::default(), OnThisThread),
             base: base.to_owned(),
             token,
-            quiet_limit: patience.clamp(QUIET_LIMITS.0, QUIET_LIMITS.1),
+            quiet_limit: answer::quiet_limit(patience),
         }
     }
 
@@ -133,39 +124,29 @@ impl Http {
             )));
         }
         let told = match self.parse::<Problem>(answer) {
-            Ok(problem) => problem.error.chars().take(MAX_REASON_CHARS).collect(),
+            Ok(problem) => short(&problem.error),
             Err(_) => String::new(),
         };
         let reason = format!("{status} {told}").trim_end().to_owned();
-        // Too many requests and a request that took too long are the service's state, not ours.
-        if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429) {
-            return Err(Failure::Refused(reason));
-        }
-        Err(Failure::Failed(reason))
+        Err(answer::refusal(status.as_u16(), reason))
     }
 
-    /// Understands an answer. serde_json stops at a depth of 128. What the service repeats of the
-    /// token is gone before anything can show it.
     fn parse<M: DeserializeOwned>(&self, answer: Response<Body>) -> Result<M, Failure> {
-        self.parse_within(MAX_ANSWER_BYTES, answer)
+        self.parse_within(answer::longest(0), answer)
     }
 
     fn parse_within<M: DeserializeOwned>(
         &self,
-        limit: u64,
+        limit: usize,
         answer: Response<Body>,
     ) -> Result<M, Failure> {
         let body = answer
             .into_body()
             .into_with_config()
-            .limit(limit)
+            .limit(limit as u64)
             .read_to_vec()
             .map_err(|error| Failure::Failed(short(&error)))?;
-        let mut document: Value = serde_json::from_slice(&body).map_err(not_understood)?;
-        if let Some(token) = &self.token {
-            token.mask_in(&mut document);
-        }
-        serde_json::from_value(document).map_err(not_understood)
+        answer::message(answer::document(&body, self.token.as_ref())?)
     }
 }
 
@@ -188,33 +169,18 @@ impl SendError {
     }
 }
 
-/// An error may quote an answer, and is kept and told.
-fn short(error: &impl ToString) -> String {
-    error.to_string().chars().take(MAX_REASON_CHARS).collect()
-}
-
-fn never_sent(error: impl std::error::Error) -> Failure {
-    Failure::Refused(short(&error))
-}
-
-fn not_understood(error: serde_json::Error) -> Failure {
-    Failure::Failed(format!("its answer is not understood: {}", short(&error)))
-}
-
 impl Transport for Http {
     fn register(
         &mut self,
         message: &RegisterClient,
         limit: Duration,
-    ) -> Result<Registered, Failure> {
+    ) -> Result<Registration, Failure> {
         let answer = self.send("POST", "/v1/clients", Some(message), limit)?;
         let registered: Registered = self.parse(self.check(answer)?)?;
-        if !message.dry_run && !is_token(&registered.client_hash) {
-            return Err(Failure::Failed(
-                "its answer has no usable client_hash".to_owned(),
-            ));
+        if !message.dry_run {
+            answer::usable_hash(&registered.client_hash)?;
         }
-        Ok(registered)
+        Ok(Registration::Answered(registered))
     }
 
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure> {
@@ -224,8 +190,8 @@ impl Transport for Http {
 
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
         let answer = self.send("POST", "/v1/reports", Some(reports), self.quiet_limit)?;
-        let more = MAX_ANSWER_BYTES_A_REPORT.saturating_mul(reports.reports.len() as u64);
-        self.parse_within(MAX_ANSWER_BYTES + more, self.check(answer)?)
+        let longest = answer::longest(reports.reports.len());
+        self.parse_within(longest, self.check(answer)?)
     }
 
     fn error(&mut self, message: &ClientError) -> Result<(), Failure> {
@@ -238,15 +204,6 @@ impl Transport for Http {
         let answer = self.send::<()>("DELETE", &path, None, self.quiet_limit)?;
         self.check(answer).map(drop)
     }
-}
-
-/// The hash becomes part of a path, and on other transports of a subject: nothing in it may
-/// have a meaning there.
-fn is_token(hash: &str) -> bool {
-    (1..=128).contains(&hash.len())
-        && hash
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Resolves names on the calling thread. ureq's own resolver starts a thread for each look-up;

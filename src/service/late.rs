@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use superstream_protocol::{ClientKind, StartClient};
+use superstream_protocol::{ClientKind, Configuration, StartClient};
 
 use crate::report::record::Client;
 
@@ -22,32 +22,71 @@ const PROPERTIES: &[&str] = &[
     "group.id",
 ];
 
+/// What the name of the codec is in an advice, and the one that librdkafka has for it too.
+const CODEC: [&str; 2] = ["compression.type", "compression.codec"];
+
 /// Late advice, by the clients that it is for.
 #[derive(Default)]
-pub(super) struct LateAdvice(BTreeMap<Profile, (StartClient, Instant)>);
+pub(super) struct LateAdvice {
+    whole: BTreeMap<Profile, (StartClient, Instant)>,
+    /// Codecs that the service has named since. They hold until it names others.
+    codecs: BTreeMap<Profile, &'static str>,
+}
 
 impl LateAdvice {
     /// What came too late for an earlier client like this one.
     pub(super) fn of(&self, client: &Client) -> Option<StartClient> {
-        let (advice, since) = self.0.get(&profile(client))?;
+        let (advice, since) = self.whole.get(&profile(client))?;
         (since.elapsed() < LIFE).then(|| advice.clone())
     }
 
     /// Keeps an advice for the next client like this one.
     pub(super) fn keep(&mut self, client: &Client, advice: StartClient) {
         let profile = profile(client);
-        if self.0.len() >= MAX_PROFILES {
-            self.0.retain(|_, (_, since)| since.elapsed() < LIFE);
+        if self.whole.len() >= MAX_PROFILES {
+            self.whole.retain(|_, (_, since)| since.elapsed() < LIFE);
         }
-        if self.0.len() < MAX_PROFILES || self.0.contains_key(&profile) {
-            self.0.insert(profile, (advice, Instant::now()));
+        if self.whole.len() < MAX_PROFILES || self.whole.contains_key(&profile) {
+            self.whole.insert(profile, (advice, Instant::now()));
         }
     }
 
     /// There is a newer word on clients like this one.
     pub(super) fn forget(&mut self, client: &Client) {
-        self.0.remove(&profile(client));
+        self.whole.remove(&profile(client));
     }
+
+    /// Keeps a codec for the next clients like this one.
+    pub(super) fn keep_codec(&mut self, client: &Client, codec: &'static str) {
+        let profile = profile(client);
+        if self.codecs.len() < MAX_PROFILES || self.codecs.contains_key(&profile) {
+            self.codecs.insert(profile, codec);
+        }
+    }
+
+    /// Adds the codec to an advice that lets a client start and says nothing of one.
+    pub(super) fn complete(&self, client: &Client, advice: &mut StartClient) {
+        let Some(codec) = self.codecs.get(&profile(client)) else {
+            return;
+        };
+        let configuration = advice.optimized_configuration.as_ref();
+        let is_named = CODEC
+            .iter()
+            .any(|name| configuration.is_some_and(|all| all.contains_key(*name)));
+        if advice.start && !is_named {
+            set_codec(advice, codec);
+        }
+    }
+}
+
+/// Names the codec in an advice, in place of another one.
+pub(super) fn set_codec(advice: &mut StartClient, codec: &str) {
+    let configuration = advice
+        .optimized_configuration
+        .get_or_insert_with(Configuration::new);
+    let [name, alias] = CODEC;
+    configuration.remove(alias);
+    configuration.insert(name.to_owned(), codec.into());
 }
 
 fn profile(client: &Client) -> Profile {

@@ -41,7 +41,13 @@ pub(super) struct Line {
     creator_left: bool,
     /// The last registration had its answer too late for a creator.
     is_slow: bool,
+    /// Words to start in a row that creators have waited for in vain.
+    missed_starts: u32,
 }
+
+/// One word to start may be lost on its way: it is said before anybody can be known to listen. The
+/// service is well all the same.
+const MAY_BE_LOST: u32 = 1;
 
 /// Pauses that grow with each failure in a row, from a second to a minute.
 #[derive(Default)]
@@ -66,6 +72,7 @@ impl Line {
     pub(super) fn registered(&mut self, is_late: bool) -> bool {
         // The creator's time began before the thread's.
         self.is_slow = std::mem::take(&mut self.creator_left) || is_late;
+        self.missed_starts = 0;
         let is_in_vain = self.is_slow || self.down.is_some();
         self.reached();
         is_in_vain
@@ -89,9 +96,20 @@ impl Line {
         self.goes_down(reason);
     }
 
+    /// A creator has waited in vain for the word to start; its client is registered.
+    pub(super) fn misses_start(&mut self, reason: &str) {
+        self.missed_starts = self.missed_starts.saturating_add(1);
+        if self.missed_starts > MAY_BE_LOST {
+            self.creator_leaves(reason);
+        }
+    }
+
     /// No client waits for its first answer any more, so none will show that creators have it in time.
     pub(super) fn nobody_waits(&mut self) {
-        self.creator_left = false;
+        // Where no word to start ever comes, the next registration shows no more than the last one.
+        if self.missed_starts <= MAY_BE_LOST {
+            self.creator_left = false;
+        }
     }
 
     /// Why creators need not wait.
@@ -222,6 +240,22 @@ mod tests {
         line.reached();
         assert!(line.is_open(now) && line.is_open_for_creators(now));
         assert_eq!(line.health(), Health::Up);
+    }
+
+    #[test]
+    fn one_word_to_start_may_be_lost_and_two_keep_creators_from_waiting() {
+        let mut line = Line::default();
+        line.misses_start("no word to start");
+        line.reached();
+        assert_eq!(line.health(), Health::Up);
+        line.misses_start("no word to start");
+        line.nobody_waits();
+        line.reached();
+        assert_eq!(line.down(), Some("no word to start"));
+        assert!(line.registered(false), "nobody waited for it");
+        assert_eq!(line.health(), Health::Up);
+        line.misses_start("no word to start");
+        assert_eq!(line.down(), None, "the first one of a row");
     }
 
     /// It answers others, and a creator in vain: only a registration shows that it does well again.

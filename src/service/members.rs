@@ -144,6 +144,13 @@ impl Members {
         clients.find(|client| client.hash().is_some())
     }
 
+    /// All that the service knows by this name.
+    pub fn named(&self, client_hash: &str) -> Vec<Arc<Client>> {
+        let clients = self.members.iter().map(|member| &member.client);
+        let named = clients.filter(|client| client.hash().as_deref() == Some(client_hash));
+        named.cloned().collect()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()

@@ -3,27 +3,32 @@
 //! [`session`] is what clients speak to. Its thread finds its work in `work`: the messages of `queue`,
 //! which `thread` sends, and the reports of `members`, which `round` sends; `line` knows when the
 //! service may be tried. A [`Transport`] turns the messages of `superstream-protocol` into bytes and
-//! back; it is used by one thread alone.
+//! back; it is used by one thread alone, which looks at it now and then for what is said unasked
+//! (`heard`): the word to start of a client in `starting`, and updates.
 
+mod answer;
+mod heard;
 mod http;
 mod late;
 mod line;
 mod members;
+mod nats;
 mod queue;
 mod round;
 #[cfg(test)]
 mod scripted;
 pub mod session;
+mod starting;
 mod state;
 mod thread;
 mod troubles;
 mod work;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use superstream_protocol::{
-    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
+    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken, StartClient,
 };
 
 use crate::debug;
@@ -31,12 +36,12 @@ use crate::settings::{Endpoint, Settings};
 
 /// One way to the service.
 pub trait Transport: Send {
-    /// Registers a client and brings its advice. Gives up after `limit`.
+    /// Registers a client and brings its advice, or its name alone. Gives up after `limit`.
     fn register(
         &mut self,
         message: &RegisterClient,
         limit: Duration,
-    ) -> Result<Registered, Failure>;
+    ) -> Result<Registration, Failure>;
     /// Tells what a client runs with.
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure>;
     /// Tells what clients have done.
@@ -45,6 +50,57 @@ pub trait Transport: Send {
     fn error(&mut self, message: &ClientError) -> Result<(), Failure>;
     /// Tells that a client is gone.
     fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure>;
+    /// When to look for what the service says unasked; `None` where it can say nothing.
+    fn look_at(&self) -> Option<Instant> {
+        None
+    }
+    /// What the service has said unasked. A creator may wait meanwhile, so it takes a moment at most,
+    /// however much there is.
+    fn look(&mut self) -> Result<Vec<Heard>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+/// What registering brings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Registration {
+    /// The whole answer.
+    Answered(Registered),
+    /// The client's name. Its word to start comes unasked ([`Heard::Start`]), or never.
+    Named(Registered),
+}
+
+/// What the service says unasked, of the clients that it knows by a name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// Whether they may start, and how.
+    Start {
+        /// Their name.
+        client_hash: String,
+        /// As it would stand in the answer to a registration.
+        start: StartClient,
+    },
+    /// They are to compress with another codec.
+    Codec {
+        /// Their name.
+        client_hash: String,
+        /// One that librdkafka knows.
+        codec: &'static str,
+    },
+    /// They are not known any more, and are to register again.
+    Unknown {
+        /// Their name.
+        client_hash: String,
+    },
+    /// What was said is not understood: the service is to know.
+    Nonsense {
+        /// Their name.
+        client_hash: String,
+        /// In words.
+        error: String,
+    },
+    /// The service was reached again.
+    Reached,
 }
 
 /// Why a message did not get through.
@@ -76,5 +132,8 @@ pub fn transport(settings: &Settings) -> Box<dyn Transport> {
     });
     match &settings.endpoint {
         Endpoint::Http(url) => Box::new(http::Http::new(url, token, settings.response_timeout)),
+        Endpoint::Nats(address) => {
+            Box::new(nats::Nats::new(address, token, settings.response_timeout))
+        }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) bad_answers: u32,
     pub(super) backoff: Backoff,
     since: Instant,
+    /// Somebody else sees to it that nobody waits in vain.
+    passed_on: bool,
 }
 
 #[derive(Default)]
@@ -47,6 +49,7 @@ impl Queue {
             bad_answers: 0,
             backoff: Backoff::default(),
             since: Instant::now(),
+            passed_on: false,
         });
     }
 
@@ -201,8 +204,15 @@ impl Waiting {
         self.answer(reason);
     }
 
+    /// It was sent, and its client waits for another word.
+    pub(super) fn is_passed_on(&mut self) {
+        self.passed_on = true;
+    }
+
     fn answer(&self, reason: &str) {
-        if let Message::Register(client) = &self.message {
+        if let Message::Register(client) = &self.message
+            && !self.passed_on
+        {
             client.answered(Err(reason.to_owned()));
         }
     }

@@ -198,13 +198,16 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
     drop(state);
     let reports = drafts.iter().map(|draft| draft.report.clone()).collect();
     let answer = transport.report(&Reports { reports })?;
-    let is_its = |draft: &Draft, taken: &ReportTaken| taken.client_hash == draft.report.client_hash;
+    // Two clients may go by one name.
+    let answers = |draft: &Draft, taken: &ReportTaken| {
+        taken.client_hash == draft.report.client_hash
+            && (taken.unknown || taken.sequence == draft.report.sequence)
+    };
     let answered: Vec<_> = drafts
         .iter()
         .filter_map(|draft| {
-            let taken = answer.reports.iter().find(|taken| is_its(draft, taken))?;
-            let is_taken = taken.sequence == draft.report.sequence;
-            (taken.unknown || is_taken).then_some((draft, taken))
+            let mut all = answer.reports.iter();
+            Some((draft, all.find(|taken| answers(draft, taken))?))
         })
         .collect();
     // What is not answered is reported again, and not at once.

@@ -6,7 +6,7 @@ use superstream_protocol::{
     ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
 };
 
-use super::{Failure, Transport};
+use super::{Failure, Heard, Registration, Transport};
 
 /// Answers reports by a script, and knows what it was told.
 pub(super) struct Scripted<A> {
@@ -17,6 +17,10 @@ pub(super) struct Scripted<A> {
     pub(super) others: Result<(), Failure>,
     /// How many there were.
     pub(super) other_messages: usize,
+    /// What registering brings.
+    pub(super) registration: Registration,
+    /// What it says unasked.
+    pub(super) unasked: Vec<Heard>,
 }
 
 impl<A> Scripted<A> {
@@ -26,6 +30,8 @@ impl<A> Scripted<A> {
             told: Vec::new(),
             others: Ok(()),
             other_messages: 0,
+            registration: Registration::Answered(Registered::default()),
+            unasked: Vec::new(),
         }
     }
 
@@ -36,8 +42,9 @@ impl<A> Scripted<A> {
 }
 
 impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for Scripted<A> {
-    fn register(&mut self, _: &RegisterClient, _: Duration) -> Result<Registered, Failure> {
-        self.other().map(|()| Registered::default())
+    fn register(&mut self, _: &RegisterClient, _: Duration) -> Result<Registration, Failure> {
+        self.other()?;
+        Ok(self.registration.clone())
     }
 
     fn configure(&mut self, _: &ClientConfigUpdate) -> Result<(), Failure> {
@@ -56,5 +63,9 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
 
     fn goodbye(&mut self, _: &str) -> Result<(), Failure> {
         self.other()
+    }
+
+    fn look(&mut self) -> Result<Vec<Heard>, Failure> {
+        Ok(std::mem::take(&mut self.unasked))
     }
 }

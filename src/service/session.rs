@@ -46,6 +46,24 @@ impl fmt::Debug for Session {
 }
 
 impl State {
+    /// The creator of a client waits no longer. Why.
+    fn gives_up(&mut self, client: &Arc<Client>) -> String {
+        let limit = "within SUPERSTREAM_RESPONSE_TIMEOUT";
+        let named = self.starting.word_on(client);
+        let reason = match &named {
+            Some(Some(said)) => format!("registered, and not to start {limit}: {said}"),
+            Some(None) => format!("registered, and no word to start came {limit}"),
+            None => format!("no answer {limit}"),
+        };
+        if !client.registration.dry_run {
+            match named {
+                Some(_) => self.line.misses_start(&reason),
+                None => self.line.creator_leaves(&reason),
+            }
+        }
+        reason
+    }
+
     fn late_or(&self, client: &Client, reason: String) -> Asked {
         match self.late.of(client) {
             Some(advice) => Asked::Late(advice),
@@ -108,10 +126,7 @@ impl Session {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let reason = "no answer within SUPERSTREAM_RESPONSE_TIMEOUT".to_owned();
-                if !client.registration.dry_run {
-                    state.line.creator_leaves(&reason);
-                }
+                let reason = state.gives_up(client);
                 return state.late_or(client, reason);
             }
             state = wait(&self.shared.news, state, left);

@@ -10,6 +10,7 @@ use super::late::LateAdvice;
 use super::line::{Backoff, Line};
 use super::members::Members;
 use super::queue::{Message, Queue};
+use super::starting::Starting;
 use super::troubles::Troubles;
 use crate::boundary;
 use crate::report::record::Client;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) line: Line,
     pub(super) queue: Queue,
+    pub(super) starting: Starting,
     pub(super) members: Members,
     pub(super) late: LateAdvice,
     pub(super) troubles: Troubles,
@@ -46,6 +48,10 @@ pub(super) struct State {
     pub(super) published: Option<Instant>,
     /// Something has changed that was not published yet.
     pub(super) has_news: bool,
+    /// When to look for what the service says unasked.
+    pub(super) look_at: Option<Instant>,
+    /// The last turn was a look: somebody else's comes first.
+    pub(super) has_looked: bool,
 }
 
 impl Shared {

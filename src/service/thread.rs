@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use superstream_protocol::ClientError;
+use superstream_protocol::{ClientError, Registered};
 
+use super::heard;
 use super::queue::{Message, Waiting};
 use super::round;
 use super::state::{Shared, State};
 use super::troubles::Matter;
 use super::work::{Work, next_work};
-use super::{Failure, Transport};
+use super::{Failure, Registration, Transport};
 use crate::boundary;
 use crate::debug;
 use crate::lock::lock;
@@ -40,13 +41,14 @@ pub(super) fn run(shared: &Shared, settings: &Settings) {
 }
 
 fn turn(shared: &Shared, transport: &mut dyn Transport) {
-    let news = match next_work(shared) {
+    let news = match next_work(shared, transport.look_at()) {
         Work::Publish => {
             boundary::catch(|| (shared.publish)());
             None
         }
         Work::Report => round::report(shared, transport),
         Work::Send(waiting) => tell(shared, transport, waiting),
+        Work::Look => heard::look(shared, transport),
     };
     // Not under the lock: whoever reads the log may be slow.
     if let Some(news) = news {
@@ -73,6 +75,11 @@ fn settle(
 ) -> Option<String> {
     let failure = match result {
         Ok(Spoke::No) => return None,
+        Ok(Spoke::Half) => {
+            waiting.is_passed_on();
+            state.reached(waiting.message.client());
+            return None;
+        }
         Ok(Spoke::Yes) => {
             state.troubles.takes(Matter::Messages);
             state.reached(waiting.message.client());
@@ -122,6 +129,8 @@ fn refused(state: &mut State, message: &Message, reason: &str) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spoke {
     Yes,
+    /// The service has the message, and is still to say what creators wait for.
+    Half,
     /// There was nothing to say, to a service that does not know the client.
     No,
 }
@@ -133,7 +142,7 @@ fn send(
 ) -> Result<Spoke, Failure> {
     let said = match message {
         Message::Register(client) => {
-            return register(shared, transport, client).map(|()| Spoke::Yes);
+            return register(shared, transport, client);
         }
         Message::Configure(client) => client
             .config_update()
@@ -156,35 +165,71 @@ fn register(
     shared: &Shared,
     transport: &mut dyn Transport,
     client: &Arc<Client>,
-) -> Result<(), Failure> {
+) -> Result<Spoke, Failure> {
     let begin = Instant::now();
     let limit = LATE_LIMIT.max(shared.response_timeout);
-    let registered = transport.register(&client.introduction(), limit)?;
-    let advice = registered.start.clone();
+    let registration = transport.register(&client.introduction(), limit)?;
     let mut state = lock(&shared.state);
-    let is_late = begin.elapsed() >= shared.response_timeout;
-    let is_in_vain = state.line.registered(is_late);
-    if let Some(interval) = registered.report_interval_ms {
-        state.members.report_every(interval);
+    match registration {
+        Registration::Answered(registered) => {
+            let is_late = begin.elapsed() >= shared.response_timeout;
+            state.registered(client, registered, is_late);
+            Ok(Spoke::Yes)
+        }
+        Registration::Named(registered) => {
+            state.named(client, registered, begin, limit);
+            Ok(Spoke::Half)
+        }
     }
-    client.answered(Ok(registered));
-    state.members.has_name(client);
-    if client.registration.dry_run {
-        return Ok(());
+}
+
+impl State {
+    /// The service has registered a client and given its advice, too late for its creator or not.
+    pub(super) fn registered(
+        &mut self,
+        client: &Arc<Client>,
+        mut registered: Registered,
+        is_late: bool,
+    ) {
+        self.late.complete(client, &mut registered.start);
+        let advice = registered.start.clone();
+        let is_in_vain = self.line.registered(is_late);
+        if let Some(interval) = registered.report_interval_ms {
+            self.members.report_every(interval);
+        }
+        client.answered(Ok(registered));
+        self.members.has_name(client);
+        if client.registration.dry_run {
+            return;
+        }
+        // One that runs already registers again, and says once more what it runs with.
+        let is_created = client.is_created();
+        if is_created {
+            self.queue.push(Message::Configure(Arc::clone(client)));
+            self.advises(client, Some(&advice));
+        }
+        if is_in_vain {
+            self.late.keep(client, advice);
+        } else if !is_created {
+            // One in time is the service's word from now on.
+            self.late.forget(client);
+        }
     }
-    // One that runs already registers again, and says once more what it runs with.
-    let is_created = client.is_created();
-    if is_created {
-        state.queue.push(Message::Configure(Arc::clone(client)));
-        state.advises(client, Some(&advice));
+
+    /// The service has given a client its name, and is still to say whether it may start.
+    fn named(
+        &mut self,
+        client: &Arc<Client>,
+        registered: Registered,
+        since: Instant,
+        limit: Duration,
+    ) {
+        if !client.registration.dry_run {
+            client.named(&registered.client_hash);
+            self.members.has_name(client);
+        }
+        self.starting.push(client, registered, since, limit);
     }
-    if is_in_vain {
-        state.late.keep(client, advice);
-    } else if !is_created {
-        // One in time is the service's word from now on.
-        state.late.forget(client);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

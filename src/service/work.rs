@@ -19,11 +19,15 @@ pub(super) enum Work {
     Send(Waiting),
     /// Report what clients did.
     Report,
+    /// Look for what the service says unasked.
+    Look,
 }
 
-/// Waits for work. A creator that waits for an answer waits for nothing else.
-pub(super) fn next_work(shared: &Shared) -> Work {
+/// Waits for work. A creator that waits for an answer waits for nothing else. At `look_at` the service
+/// may have said something unasked.
+pub(super) fn next_work(shared: &Shared, look_at: Option<Instant>) -> Work {
     let mut state = lock(&shared.state);
+    state.look_at = look_at;
     loop {
         if shared.has_new_topics.swap(false, Ordering::Relaxed) {
             state.members.have_news();
@@ -31,6 +35,7 @@ pub(super) fn next_work(shared: &Shared) -> Work {
         let settle = |client: &Client| client.settle(&shared.slots);
         let gone = state.members.tidy(settle);
         state.say_goodbye(gone);
+        state.starting.tidy();
         let now = Instant::now();
         if let Some(work) = state.next_work(now) {
             return work;
@@ -46,10 +51,22 @@ pub(super) fn next_work(shared: &Shared) -> Work {
 }
 
 impl State {
+    /// While the word to start of a client is awaited, looks and other work take turns.
     pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
-        if !self.queue.has_first_registration() {
+        if !self.queue.has_first_registration() && !self.starting.somebody_waits() {
             self.line.nobody_waits();
         }
+        let is_time_to_look = self.look_at.is_some_and(|at| at <= now);
+        if is_time_to_look && !self.has_looked && !self.somebody_waits() {
+            self.has_looked = true;
+            return Some(Work::Look);
+        }
+        self.has_looked = false;
+        let other = self.other_work(now);
+        other.or_else(|| is_time_to_look.then_some(Work::Look))
+    }
+
+    fn other_work(&mut self, now: Instant) -> Option<Work> {
         // While creators do not wait, their registrations must not take every turn.
         let has_reports = self.reports_due().is_some_and(|at| at <= now);
         let is_turn_of_reports = has_reports && self.is_turn_of_reports && self.line.is_open(now);
@@ -86,6 +103,8 @@ impl State {
             .map(|due| self.line.not_before(due))
             .chain(self.stale_at())
             .chain(self.members.tidy_at())
+            .chain(self.starting.tidy_at())
+            .chain(self.look_at)
             .min()
     }
 

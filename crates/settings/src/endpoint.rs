@@ -27,9 +27,7 @@ impl Endpoint {
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Self::http(host, rest),
             "nats" | "tls" => Address::parse(host).map(Self::Nats),
-            "veltix" | "veltixs" | "ws" | "wss" => {
-                Err(format!("asks for {scheme}://; {SPOKEN}"))
-            }
+            "veltix" | "veltixs" | "ws" | "wss" => Err(format!("asks for {scheme}://; {SPOKEN}")),
             _ => Err(format!("has a scheme that is not known; {SPOKEN}")),
         }
     }
@@ -143,7 +141,10 @@ mod tests {
         ] {
             let error = Endpoint::parse(text).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");
-            assert!(!error.is_empty() && !error.contains("very-secret"), "{error}");
+            assert!(
+                !error.is_empty() && !error.contains("very-secret"),
+                "{error}"
+            );
         }
     }
 }

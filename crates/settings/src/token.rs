@@ -60,6 +60,13 @@ impl Token {
         &self.0
     }
 
+    /// A text without the token, which somebody may have written who was sent it.
+    pub fn masked(&self, text: &str) -> String {
+        let mut text = Value::from(text);
+        self.mask_in(&mut text);
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Masks the token wherever it stands in a document, which somebody may have written who was
     /// sent it.
     pub fn mask_in(&self, document: &mut Value) {

@@ -1,0 +1,87 @@
+//! What the service says unasked, and what becomes of it.
+
+use superstream_protocol::ClientKind;
+
+use super::late::set_codec;
+use super::queue::Message;
+use super::state::{Shared, State};
+use super::troubles::Matter;
+use super::{Failure, Heard, Transport};
+use crate::debug;
+use crate::lock::lock;
+
+/// Looks for it; something for the log.
+pub(super) fn look(shared: &Shared, transport: &mut dyn Transport) -> Option<String> {
+    let heard = transport.look();
+    let mut state = lock(&shared.state);
+    let news = match heard {
+        Ok(all) if all.is_empty() => return None,
+        Ok(all) => {
+            for one in all {
+                heed(shared, &mut state, one);
+            }
+            None
+        }
+        Err(failure) => Some(not_reached(&mut state, &failure)),
+    };
+    state.has_news = true;
+    drop(state);
+    shared.news.notify_all();
+    news
+}
+
+/// Nothing was to be sent, so nothing is lost.
+fn not_reached(state: &mut State, failure: &Failure) -> String {
+    let words = failure.to_string();
+    if let Failure::Refused(reason) = failure {
+        state.troubles.refuses(Matter::Messages, reason);
+    } else {
+        state.not_reached(&words);
+    }
+    words
+}
+
+fn heed(shared: &Shared, state: &mut State, heard: Heard) {
+    match heard {
+        Heard::Start { client_hash, start } => {
+            for started in state.starting.hear(&client_hash, &start) {
+                let is_late = started.since.elapsed() >= shared.response_timeout;
+                state.registered(&started.client, started.registered, is_late);
+            }
+        }
+        Heard::Codec { client_hash, codec } => state.advises_codec(&client_hash, codec),
+        Heard::Unknown { client_hash } => {
+            for client in state.members.named(&client_hash) {
+                client.forget_name();
+                state.queue.push(Message::Register(client));
+            }
+        }
+        Heard::Nonsense { client_hash, error } => {
+            if let Some(client) = state.members.named(&client_hash).into_iter().next() {
+                state.queue.push(Message::Error(client, error));
+            }
+        }
+        Heard::Reached => state.reached(None),
+    }
+}
+
+impl State {
+    /// Clients of a name that run already are to compress with another codec: the next ones like them
+    /// do, where the rules allow it.
+    fn advises_codec(&mut self, client_hash: &str, codec: &'static str) {
+        for client in self.members.named(client_hash) {
+            if client.kind != ClientKind::Producer {
+                continue;
+            }
+            let mut advice = client.registered_advice().unwrap_or_default();
+            advice.start = true;
+            set_codec(&mut advice, codec);
+            client.advised_since(advice.clone());
+            self.late.keep_codec(&client, codec);
+            if self.advises(&client, Some(&advice)) {
+                let client_id = &client.client_id;
+                debug!("{client_id}: compression.type {codec} applies at the next start");
+            }
+        }
+    }
+}
