@@ -131,8 +131,10 @@ fn a_token_that_cannot_be_sent() {
 #[test]
 fn a_host_that_cannot_be_used() {
     for host in [
-        "localhost:4222",
-        "nats://127.0.0.1:1",
+        "localhost:99999",
+        "nats://user:a-password@127.0.0.1:1",
+        "nats://127.0.0.1:1/a-path",
+        "veltix://127.0.0.1:1",
         "ftp://127.0.0.1:1",
         "http://",
         "http://user:a-password@127.0.0.1:1",

@@ -85,3 +85,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

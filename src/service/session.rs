@@ -47,7 +47,7 @@ impl fmt::Debug for Session {
 
 impl State {
     /// The creator of a client waits no longer. Why.
-    fn gives_up(&mut self, client: &Arc<Client>) -> String {
+    pub(super) fn gives_up(&mut self, client: &Arc<Client>) -> String {
         let limit = "within SUPERSTREAM_RESPONSE_TIMEOUT";
         let named = self.starting.word_on(client);
         let reason = match &named {

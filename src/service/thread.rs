@@ -57,7 +57,11 @@ fn turn(shared: &Shared, transport: &mut dyn Transport) {
 }
 
 /// Sends a message; something for the log.
-fn tell(shared: &Shared, transport: &mut dyn Transport, waiting: Waiting) -> Option<String> {
+pub(super) fn tell(
+    shared: &Shared,
+    transport: &mut dyn Transport,
+    waiting: Waiting,
+) -> Option<String> {
     let result = send(shared, transport, &waiting.message);
     let mut state = lock(&shared.state);
     let news = settle(&mut state, waiting, result);

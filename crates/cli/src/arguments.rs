@@ -72,7 +72,7 @@ pub enum Task {
 /// What `superstream run` is given.
 #[derive(Args)]
 pub struct Run {
-    /// The service's address, as in SUPERSTREAM_HOST
+    /// The service's address, as in SUPERSTREAM_HOST: https://HOST, nats://HOST, tls://HOST
     #[arg(long, value_name = "URL")]
     pub host: Option<OsString>,
 
@@ -155,7 +155,7 @@ pub struct Status {
 /// What `superstream top` is given.
 #[derive(Args)]
 pub struct Top {
-    /// The service's address; without it, that of SUPERSTREAM_HOST
+    /// The service's address, of HTTP; without it, that of SUPERSTREAM_HOST
     #[arg(long, value_name = "URL")]
     pub host: Option<OsString>,
 

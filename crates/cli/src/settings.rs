@@ -17,8 +17,8 @@ pub fn check_host(host: &OsStr) -> Result<(), String> {
     match Endpoint::parse(text) {
         Ok(_) => Ok(()),
         Err(error) => Err(format!(
-            "--host {error}; write it as https://HOST:PORT or http://HOST:PORT, and name \
-             the token's file with --token-file"
+            "--host {error}; write it as https://HOST:PORT or nats://HOST:PORT, and name the token's \
+             file with --token-file"
         )),
     }
 }
@@ -62,17 +62,28 @@ mod tests {
 
     #[test]
     fn hosts_that_cannot_be_meant_are_refused() {
-        for good in ["https://s.example.com", "http://h:7777", "HTTP://h"] {
+        for good in [
+            "https://s.example.com",
+            "http://h:7777",
+            "HTTP://h",
+            "nats://h:4222",
+            "tls://h",
+            "h:4222",
+            "s.example.com",
+        ] {
             assert_eq!(check_host(OsStr::new(good)), Ok(()), "{good}");
         }
         for bad in [
             "",
             "https://u:secret@h",
+            "nats://u:secret@h",
+            "u:secret@h",
+            "veltix://h",
             "a b",
             "http://h\n",
             " ",
-            "h:7777",
-            "nats://h:4222",
+            "h:99999",
+            "nats://",
             "http://",
         ] {
             let error = check_host(OsStr::new(bad)).unwrap_err();

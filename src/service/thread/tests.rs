@@ -22,7 +22,7 @@ fn send_all(shared: &Shared, transport: &mut dyn Transport) {
                 tell(shared, transport, waiting);
             }
             Some(Work::Publish) => {}
-            Some(Work::Report) | None => return,
+            Some(Work::Report | Work::Look) | None => return,
         }
     }
 }

@@ -100,6 +100,12 @@ fn asked(options: &Top) -> Result<(Endpoint, TokenSource), String> {
     let endpoint = endpoint.map_err(|error| {
         format!("{name} {error}; write it as https://HOST:PORT or http://HOST:PORT")
     })?;
+    if let Endpoint::Nats(_) = endpoint {
+        return Err(format!(
+            "{name} is an address of NATS ({endpoint}), and clients are shown over HTTP alone: give \
+             the service's own address with --host https://HOST:PORT"
+        ));
+    }
     let token_file = match &options.token_file {
         Some(file) => Some(settings::check_token_file(file)?),
         None => {

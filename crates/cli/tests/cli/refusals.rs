@@ -265,7 +265,9 @@ fn settings_that_cannot_be_meant() {
     let run = |options: &[&str]| stage.output(&[&["run"], options, &["--", "true"]].concat());
     run(&["--tags", "{team:orders}"]).complains(125, &["--tags is not JSON"]);
     run(&["--host", "https://user:pass@h"]).complains(125, &["--token-file"]);
-    run(&["--host", "h:7777"]).complains(125, &["no scheme", "http://"]);
+    run(&["--host", "u:pass@h"]).complains(125, &["--host", "--token-file"]);
+    run(&["--host", "h:99999"]).complains(125, &["--host", "nats://"]);
+    run(&["--host", "veltix://h"]).complains(125, &["veltix://", "https://"]);
     run(&["--host", ""]).complains(125, &["--host is empty"]);
     run(&["--token-file", "missing"]).complains(125, &["missing", "cannot be read"]);
     run(&["--token-file", "."]).complains(125, &["no regular file"]);

@@ -242,6 +242,11 @@ fn what_cannot_be_asked_is_told() {
     stage
         .output(&["top", "--host", "https://user:pw-secret@h"])
         .complains(2, &["--host has credentials"]);
+    for host in ["nats://h", "tls://h:4222", "h"] {
+        stage
+            .output(&["top", "--host", host])
+            .complains(2, &["--host is an address of NATS", "https://"]);
+    }
     stage
         .output(&["top", "--host", "http://h", "--token-file", "missing"])
         .complains(2, &["--token-file missing cannot be read"]);
