@@ -265,3 +265,6 @@ fn unknown(report: &ClientReport) -> ReportTaken {
         ..taken(report)
     }
 }
+
+#[cfg(test)]
+mod tests;

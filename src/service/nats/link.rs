@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use superstream_nats::{Address, Connection, Error, Message, Options, ServerInfo, Subscription};
 
+use crate::debug;
 use crate::service::Failure;
 use crate::service::answer::short;
 use crate::service::line::Backoff;
@@ -188,6 +189,15 @@ impl Link {
             self.forget();
             self.failure(&error)
         })
+    }
+
+    /// Sees to it that the server has what was subscribed to, and hears what it does not allow: that
+    /// concerns nothing that is said later.
+    pub(super) fn confirm(&mut self, deadline: Instant) {
+        match self.speak(&mut |connection| connection.flush(deadline)) {
+            Ok(()) => {}
+            Err(error) => debug!("what the service says unasked: {}", self.failure(&error)),
+        }
     }
 
     /// Ends a subscription. Where that fails, so has the connection, and the subscription with it.

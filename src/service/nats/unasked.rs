@@ -190,6 +190,9 @@ impl Nats {
             }
             left -= 1;
         }
+        if left < MAX_SUBSCRIPTIONS {
+            self.link.confirm(deadline);
+        }
     }
 
     /// The service does not know a client by this name any more.

@@ -1,0 +1,458 @@
+//! Against the real nats-server, with the deployed service and with our own: what they are told, and what
+//! they answer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+use superstream_nats::{Connection, Options};
+use superstream_nats_server::{NatsServer, wait_until};
+use superstream_protocol::{ClientKind, Registered};
+
+use super::*;
+use crate::lock::lock;
+
+const MOVED: &str = "internal_tasks.clientReconnectionUpdate";
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// A service by a script, that knows what it was told.
+struct Service {
+    told: Arc<Mutex<Vec<(String, String)>>>,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    port: u16,
+}
+
+impl Service {
+    fn at(
+        server: &NatsServer,
+        answer: impl Fn(&str, &str) -> Option<Value> + Send + 'static,
+    ) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let ends = Arc::new(AtomicBool::new(false));
+        let mut connection = connect(server.port());
+        for subjects in ["internal.*", "internal_tasks.>"] {
+            connection.subscribe(subjects, None, soon()).unwrap();
+        }
+        connection.flush(soon()).unwrap();
+        let (all, over) = (Arc::clone(&told), Arc::clone(&ends));
+        let thread = std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                let until = Instant::now() + Duration::from_millis(20);
+                let Ok(message) = connection.next(until) else {
+                    return;
+                };
+                let Some(message) = message else { continue };
+                let text = String::from_utf8(message.payload).unwrap();
+                let reply = answer(&message.subject, &text);
+                lock(&all).push((message.subject, text));
+                if let (Some(reply), Some(to)) = (reply, message.reply) {
+                    let reply = reply.to_string();
+                    connection
+                        .publish(&to, None, reply.as_bytes(), soon())
+                        .unwrap();
+                }
+            }
+        });
+        Self {
+            told,
+            ends,
+            thread: Some(thread),
+            port: server.port(),
+        }
+    }
+
+    /// The deployed one: it registers, and answers a reconnection with nothing of interest.
+    fn deployed(server: &NatsServer) -> Self {
+        Self::at(server, |subject, _| match subject {
+            REGISTER => Some(json!({
+                "account_name": "default", "learning_factor": 20, "client_hash": "9f2c1e7a",
+            })),
+            MOVED => Some(json!("thanks")),
+            _ => None,
+        })
+    }
+
+    /// Ours.
+    fn ours(server: &NatsServer) -> Self {
+        Self::at(server, |subject, text| match subject {
+            REGISTER => Some(json!({
+                "account_name": "default", "learning_factor": 0, "client_hash": "h", "start": true,
+                "optimized_configuration": {"linger.ms": 100}, "report_interval_ms": 1000,
+            })),
+            CONFIG => Some(json!({"error": "no such mode", "status": 422})),
+            ERRORS if text.contains("busy") => Some(json!({"error": "later", "status": 429})),
+            REPORTS => {
+                let reports: Reports = serde_json::from_str(text).unwrap();
+                Some(json!({"reports": reports.reports.iter().map(taken).collect::<Vec<_>>()}))
+            }
+            MOVED => Some(json!({"error": "no such client", "status": 404})),
+            _ => Some(json!({})),
+        })
+    }
+
+    /// Sends something to clients.
+    fn say(&self, subject: &str, payload: &str) {
+        let mut connection = connect(self.port);
+        connection
+            .publish(subject, None, payload.as_bytes(), soon())
+            .unwrap();
+        connection.flush(soon()).unwrap();
+    }
+
+    /// What it was told on a subject.
+    fn told(&self, subject: &str) -> Vec<String> {
+        let told = lock(&self.told);
+        let meant = told.iter().filter(|(name, _)| name == subject);
+        meant.map(|(_, text)| text.clone()).collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn address(port: u16) -> Address {
+    Address::parse(&format!("127.0.0.1:{port}")).unwrap()
+}
+
+fn connect(port: u16) -> Connection {
+    let options = Options {
+        server: address(port),
+        user: None,
+        password: None,
+        name: "a service".to_owned(),
+        tls: superstream_settings::tls().unwrap(),
+        ping_every: Duration::from_secs(60),
+        max_kept_bytes: 1024 * 1024,
+    };
+    Connection::open(&options, &[], soon()).unwrap()
+}
+
+fn nats(server: &NatsServer, token: Option<&str>) -> Nats {
+    let token = token.map(|text| Token::parse(text).unwrap());
+    Nats::new(&address(server.port()), token, Duration::from_secs(3))
+}
+
+fn registration() -> RegisterClient {
+    RegisterClient {
+        registration_id: Some("1".to_owned()),
+        kind: Some(ClientKind::Producer),
+        language: "c".to_owned(),
+        version: "0.1.0".to_owned(),
+        ..RegisterClient::default()
+    }
+}
+
+fn register(nats: &mut Nats) -> Result<Registration, Failure> {
+    nats.register(&registration(), Duration::from_secs(20))
+}
+
+/// Looks until something is heard that is meant.
+fn hear(nats: &mut Nats, what: &str, is_meant: impl Fn(&Heard) -> bool) -> Heard {
+    let mut found = None;
+    wait_until(what, || {
+        let heard = nats.look().unwrap_or_default();
+        found = heard.into_iter().find(&is_meant);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn config(client_hash: &str) -> ClientConfigUpdate {
+    ClientConfigUpdate {
+        client_hash: client_hash.to_owned(),
+        ..ClientConfigUpdate::default()
+    }
+}
+
+fn report(client_hash: &str, partitions: &[i32]) -> Reports {
+    Reports {
+        reports: vec![ClientReport {
+            client_hash: client_hash.to_owned(),
+            sequence: 7,
+            producer_topics_partitions: [("orders".to_owned(), partitions.to_vec())].into(),
+            ..ClientReport::default()
+        }],
+    }
+}
+
+const ZSTD: &str = r#"{"type":"CompressionUpdate","payload":"eyJlbmFibGVfY29tcHJlc3Npb24iOnRydWUsImNvbXByZXNzaW9uX3R5cGUiOiJ6c3RkIn0="}"#;
+
+#[test]
+fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    let hash = "9f2c1e7a";
+    let Registration::Named(registered) = register(&mut nats).unwrap() else {
+        panic!("it is to say separately whether to start");
+    };
+    assert_eq!(registered.client_hash, hash);
+    let told: Value = serde_json::from_str(&service.told(REGISTER)[0]).unwrap();
+    let id = &server.connections().iter().find_map(|connection| {
+        let is_ours =
+            connection["name"] == concat!("superstream-librdkafka/", env!("CARGO_PKG_VERSION"));
+        is_ours.then(|| connection["cid"].to_string())
+    });
+    let told_id = told["nats_connection_id"]
+        .as_str()
+        .unwrap()
+        .rsplit_once(':');
+    assert_eq!(told_id.map(|(_, id)| id.to_owned()), *id);
+
+    service.say(
+        "internal.startClient.9f2c1e7a",
+        r#"{"start":false,"error":"wait"}"#,
+    );
+    service.say("internal.startClient.9f2c1e7a", "{");
+    service.say(
+        "internal.startClient.9f2c1e7a",
+        r#"{"start":true,"optimized_configuration":{"linger.ms":100}}"#,
+    );
+    let no = |heard: &Heard| matches!(heard, Heard::Start { start, .. } if !start.start);
+    let heard = hear(&mut nats, "its word not to start", no);
+    assert!(format!("{heard:?}").contains("wait"));
+    let yes = |heard: &Heard| matches!(heard, Heard::Start { start, .. } if start.start);
+    let heard = hear(&mut nats, "its word to start", yes);
+    assert!(format!("{heard:?}").contains("linger.ms"), "{heard:?}");
+
+    nats.configure(&config(hash)).unwrap();
+    let topics = format!("{TOPICS}{hash}");
+    wait_until("the configuration", || service.told(&topics).len() == 1);
+    assert_eq!(
+        service.told(KIND),
+        [r#"{"client_hash":"9f2c1e7a","type":"producer"}"#]
+    );
+    assert_eq!(service.told(CONFIG).len(), 1);
+    for _ in 0..2 {
+        let taken = nats.report(&report(hash, &[0, 1])).unwrap();
+        assert_eq!(taken.reports[0].sequence, 7);
+        assert_eq!(taken.report_interval_ms, Some(600_000));
+    }
+    nats.error(&ClientError {
+        client_hash: hash.to_owned(),
+        error: "an error".to_owned(),
+    })
+    .unwrap();
+    wait_until("the error", || !service.told(ERRORS).is_empty());
+    assert_eq!(
+        service.told(ERRORS),
+        ["[clientHash: 9f2c1e7a] [sdk: c][version: 0.1.0][tags: ] an error"]
+    );
+    let told = service.told(&topics);
+    assert_eq!(
+        told.len(),
+        2,
+        "what has not changed is not told again: {told:?}"
+    );
+    assert!(told[1].contains(r#"{"orders":[0,1]}"#));
+
+    service.say("internal.updates.9f2c1e7a", ZSTD);
+    let is_codec = |heard: &Heard| matches!(heard, Heard::Codec { codec: "zstd", .. });
+    hear(&mut nats, "the update", is_codec);
+    nats.goodbye(hash).unwrap();
+    assert!(nats.known.is_empty());
+}
+
+#[test]
+fn our_service_answers_everything() {
+    let server = NatsServer::start();
+    let service = Service::ours(&server);
+    let mut nats = nats(&server, Some("a-token"));
+    let Registration::Answered(registered) = register(&mut nats).unwrap() else {
+        panic!("it has the word to start in it");
+    };
+    let Registered { start, .. } = registered;
+    assert_eq!(start.optimized_configuration.unwrap()["linger.ms"], 100);
+    let refused = Failure::Refused("422 no such mode".to_owned());
+    assert_eq!(nats.configure(&config("h")), Err(refused));
+    let taken = nats.report(&report("h", &[0])).unwrap();
+    assert_eq!(taken.reports[0].sequence, 7);
+    let error = |error: &str| ClientError {
+        client_hash: "h".to_owned(),
+        error: error.to_owned(),
+    };
+    assert_eq!(nats.error(&error("an error")), Ok(()));
+    let busy = Failure::Failed("429 later".to_owned());
+    assert_eq!(nats.error(&error("busy")), Err(busy));
+    assert_eq!(nats.goodbye("h"), Ok(()));
+    assert_eq!(service.told("internal_tasks.clientsUpdate.goodbye.h"), [""]);
+    assert!(service.told(KIND).is_empty());
+    // Of what it does not know it says nothing.
+    assert!(matches!(
+        nats.configure(&config("h")),
+        Err(Failure::Failed(_))
+    ));
+    assert!(nats.report(&report("h", &[0])).unwrap().reports[0].unknown);
+}
+
+#[test]
+fn a_client_moves_to_the_next_connection() {
+    let mut server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    drop(service);
+    server.kill();
+    wait_until("the end of the connection", || {
+        nats.look().is_err() || nats.link.current().is_none()
+    });
+    assert!(nats.look_at().is_some());
+    server.start_again();
+    let service = Service::deployed(&server);
+    hear(&mut nats, "the service again", |heard| {
+        *heard == Heard::Reached
+    });
+    let moved: Value = serde_json::from_str(&service.told(MOVED)[0]).unwrap();
+    assert_eq!(moved["client_hash"], "9f2c1e7a");
+    let id = moved["new_nats_connection_id"].as_str().unwrap();
+    assert!(id.contains(':'), "{id}");
+    assert_eq!(service.told(MOVED).len(), 1);
+
+    service.say("internal.updates.9f2c1e7a", ZSTD);
+    hear(&mut nats, "the update", |heard| {
+        matches!(heard, Heard::Codec { .. })
+    });
+}
+
+#[test]
+fn one_that_our_service_does_not_know_any_more_is_to_register_again() {
+    let mut server = NatsServer::start();
+    let service = Service::ours(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    drop(service);
+    server.start_again();
+    let _service = Service::ours(&server);
+    let unknown = Heard::Unknown {
+        client_hash: "h".to_owned(),
+    };
+    hear(&mut nats, "that it is not known", |heard| *heard == unknown);
+    assert!(nats.known.is_empty());
+    assert!(register(&mut nats).is_ok());
+}
+
+/// What was said over a connection that has just broken is said again, over another one.
+#[test]
+fn a_connection_that_broke_costs_no_message() {
+    let mut server = NatsServer::start();
+    let service = Service::ours(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    drop(service);
+    server.start_again();
+    let _service = Service::ours(&server);
+    assert!(register(&mut nats).is_ok());
+}
+
+#[test]
+fn a_service_that_is_not_there_is_found_out_at_once() {
+    let mut server = NatsServer::start();
+    let mut nats = nats(&server, None);
+    let failure = register(&mut nats).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    server.kill();
+    let failure = register(&mut nats).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    assert_eq!(nats.look_at(), None, "there is nothing to look for");
+}
+
+#[test]
+fn a_token_is_refused_in_words_that_do_not_show_it() {
+    let server = NatsServer::with(
+        r#"authorization { user: superstream_internal, password: "right-token" }"#,
+    );
+    let failure = register(&mut nats(&server, Some("wrong-token"))).unwrap_err();
+    let Failure::Refused(reason) = failure else {
+        panic!("another try would not help: {failure:?}");
+    };
+    assert!(reason.contains("Authorization Violation"), "{reason}");
+    assert!(!reason.contains("wrong-token"), "{reason}");
+    // The right one is let in, and finds nobody.
+    let failure = register(&mut nats(&server, Some("right-token"))).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    let server =
+        NatsServer::with("authorization { user: superstream_internal, password: no-auth }");
+    let failure = register(&mut nats(&server, None)).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+}
+
+/// A look takes its part of a flood, and no more.
+#[test]
+fn a_flood_does_not_keep_a_look() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    nats.look().unwrap();
+    let mut connection = connect(server.port());
+    for _ in 0..10_000 {
+        let subject = "internal.updates.9f2c1e7a";
+        connection
+            .publish(subject, None, ZSTD.as_bytes(), soon())
+            .unwrap();
+    }
+    connection.flush(soon()).unwrap();
+    assert!(nats.look().unwrap().len() <= 64);
+    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(()));
+    drop(service);
+}
+
+/// Nonsense is told once in a while, however much of it comes.
+#[test]
+fn an_update_that_is_none_is_told() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    nats.look().unwrap();
+    for _ in 0..3 {
+        service.say("internal.updates.9f2c1e7a", "nonsense");
+    }
+    service.say("internal.updates.9f2c1e7a", ZSTD);
+    let mut nonsense = 0;
+    wait_until("the update", || {
+        let heard = nats.look().unwrap();
+        let is_nonsense = |heard: &&Heard| matches!(heard, Heard::Nonsense { .. });
+        nonsense += heard.iter().filter(is_nonsense).count();
+        heard
+            .iter()
+            .any(|heard| matches!(heard, Heard::Codec { .. }))
+    });
+    assert_eq!(nonsense, 1);
+}
+
+/// What is not allowed concerns itself alone.
+#[test]
+fn a_subject_that_is_forbidden_is_refused_alone() {
+    let server = NatsServer::with(
+        r#"authorization { users: [
+            {user: superstream_internal, password: no-auth, permissions: {
+                publish: {deny: ["internal.clientErrors"]},
+                subscribe: {deny: ["internal.updates.*"]}}},
+            {user: service, password: ""}
+        ] }
+        no_auth_user: service"#,
+    );
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    nats.look().unwrap();
+    let error = ClientError {
+        client_hash: "9f2c1e7a".to_owned(),
+        error: "an error".to_owned(),
+    };
+    assert!(matches!(nats.error(&error), Err(Failure::Refused(_))));
+    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(()));
+    drop(service);
+}
