@@ -20,6 +20,7 @@ use superstream_protocol::{
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::ask::ask;
 use crate::auth;
 use crate::body::{MAX_REPORTS_BODY, Message};
 use crate::directory::{Directory, ServiceError};
@@ -72,17 +73,6 @@ async fn count(State(tally): State<Arc<Tally>>, request: Request, next: Next) ->
     let response = next.run(request).await;
     tally.answer(response.status().as_u16());
     response
-}
-
-/// Asks the directory on a thread that may wait for the disk.
-async fn ask<T: Send + 'static>(
-    directory: Arc<Directory>,
-    question: impl FnOnce(&Directory) -> Result<T, ServiceError> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(move || question(&directory)).await {
-        Ok(answer) => Ok(answer?),
-        Err(failure) => Err(ApiError::internal(&failure)),
-    }
 }
 
 async fn health(State(directory): Shared) -> Json<Health> {

@@ -55,10 +55,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Vec<u8>, ApiError> {
-    let too_large = || {
-        let words = format!("the body is larger than {most} bytes: send less");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, words)
-    };
+    let too_large = || ApiError::too_large(most);
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
@@ -92,7 +89,8 @@ async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Vec<u8
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// The same, out of bytes that have come already.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
         ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
     })?;

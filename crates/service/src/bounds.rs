@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn names_are_masked() {
-        let masker = Masker::new(Some("the-service-token"));
+        let masker = Masker::new(["the-service-token"]);
         let measured = Measured {
             topics: [("the-service-token".to_owned(), many(1))].into(),
             brokers: vec![BrokerFigures {

@@ -2,25 +2,33 @@
 //!
 //! Every call may wait for the disk: call from a thread that may.
 
+mod listening;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use superstream_protocol::{
     ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, ReportTaken,
-    Reports, ReportsTaken, StartClient, Updates,
+    Reports, ReportsTaken, StartClient, Update, Updates,
 };
+use tokio::sync::broadcast;
 
 use crate::bounds;
 use crate::mask::Masker;
 use crate::metrics;
+use crate::quiet;
 use crate::registration;
 use crate::rules::{Rules, Traits};
-use crate::store::{Receipt, Store, StoreError, Totals};
+use crate::store::{Manner, Receipt, Store, StoreError, Totals};
 use crate::tally::Tally;
 use crate::view::{ClientDetail, ClientList, History, ListQuery, TotalsView};
 
 /// The most reports in one message.
 pub const MAX_REPORTS: usize = 1_000;
+
+/// Updates that may be under way to those that carry them.
+const MAX_UPDATES_UNDER_WAY: usize = 1_000;
 
 /// The account that every token of this service belongs to.
 const ACCOUNT: &str = "local";
@@ -79,6 +87,7 @@ pub struct Directory {
     masker: Masker,
     observe: bool,
     tally: Arc<Tally>,
+    updated: broadcast::Sender<(String, Update)>,
 }
 
 impl Directory {
@@ -90,6 +99,7 @@ impl Directory {
             masker,
             observe,
             tally: Arc::default(),
+            updated: broadcast::channel(MAX_UPDATES_UNDER_WAY).0,
         }
     }
 
@@ -131,8 +141,21 @@ impl Directory {
         u64::try_from(self.store.report_interval().as_millis()).ok()
     }
 
+    /// How often clients are told to report.
+    pub fn report_interval(&self) -> Duration {
+        self.store.report_interval()
+    }
+
     /// A client introduces itself and is given advice.
-    pub fn register(&self, mut message: RegisterClient) -> Result<Registration, ServiceError> {
+    pub fn register(&self, message: RegisterClient) -> Result<Registration, ServiceError> {
+        self.introduce(message, false)
+    }
+
+    fn introduce(
+        &self,
+        mut message: RegisterClient,
+        is_quiet: bool,
+    ) -> Result<Registration, ServiceError> {
         registration::check(&message).map_err(ServiceError::Invalid)?;
         let rules = self.rules();
         // The rules see what the client sent; the store never does.
@@ -143,7 +166,15 @@ impl Directory {
             self.masker.registration(&mut message);
             registration::cut(&mut message);
             let is_veiled = Traits::of(&message) != traits;
-            self.store.register(&message, is_veiled, |past| {
+            let connection = message.nats_connection_id.clone();
+            let manner = match is_quiet {
+                true => Manner::Quiet(quiet::connection_id(connection.as_deref())),
+                false => Manner::Reports,
+            };
+            if is_quiet {
+                traits.kind = traits.kind.or(Some(quiet::likely_kind(&message)));
+            }
+            self.store.register(&message, is_veiled, manner, |past| {
                 traits.remember(past);
                 self.decide(&rules, &traits)
             })?
@@ -170,6 +201,9 @@ impl Directory {
     ) -> Result<(), ServiceError> {
         same_client(client, &message.client_hash)?;
         self.masker.update(&mut message);
+        if let Some((registered, answer)) = self.store.advised(client)? {
+            quiet::explain(&mut message, &registered, &answer);
+        }
         found(self.store.configure(client, &message)?)
     }
 
@@ -269,9 +303,18 @@ impl Directory {
         kind: &str,
         payload: &str,
     ) -> Result<u64, ServiceError> {
-        self.store
+        let sequence = self
+            .store
             .push_update(client, kind, payload)?
-            .ok_or(ServiceError::UnknownClient)
+            .ok_or(ServiceError::UnknownClient)?;
+        let update = Update {
+            sequence,
+            kind: kind.to_owned(),
+            payload: payload.to_owned(),
+        };
+        // Where nobody carries updates to clients, they wait for a question.
+        let _ = self.updated.send((client.to_owned(), update));
+        Ok(sequence)
     }
 
     /// A client goes. What is known of it stays for the operator to see, and a report that was

@@ -11,15 +11,18 @@
 //! | `metrics`, `tally` | the sums, and the service's own counts, as OpenMetrics text |
 //! | [`mask`] | what hides secrets before anything is stored |
 //! | [`api`] | HTTP and JSON over the directory; `docs/openapi.yaml` describes it |
+//! | [`nats`] | the same over NATS, and the messages of the deployed SDKs |
+//! | `quiet` | what clients leave out that say nothing while they run, as those SDKs |
 //! | [`server`] | sockets, TLS, limits, start and stop |
 //! | [`reload`] | takes changed rules while the service runs |
 //! | [`view`] | what the service shows of a client to its operator |
 //!
-//! Another transport is a module beside [`api`] that calls the same [`directory::Directory`].
+//! A transport is a module beside [`api`] and [`nats`] that calls the same [`directory::Directory`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+mod ask;
 mod auth;
 mod body;
 mod bounds;
@@ -27,7 +30,9 @@ pub mod directory;
 mod glob;
 pub mod mask;
 mod metrics;
+pub mod nats;
 mod problem;
+mod quiet;
 mod registration;
 pub mod reload;
 pub mod rules;

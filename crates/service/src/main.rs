@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use superstream_service::nats::{self, NO_PASSWORD, USER};
 use superstream_service::server::LEAST_REPORT_INTERVAL;
 use superstream_service::{Options, StartError, start};
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,6 +68,24 @@ struct Arguments {
     /// The key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Serve clients over this NATS server too: nats://HOST[:PORT] or tls://HOST[:PORT]. Where it is
+    /// away, it is tried again and again. Services that share a --db file share the clients
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+
+    /// The user that the service is to the NATS server
+    #[arg(long, value_name = "NAME", default_value = USER, requires = "nats")]
+    nats_user: String,
+
+    /// A file that holds the password for the NATS server. Without it, that is the token, or no-auth
+    /// where there is none, as clients have it
+    #[arg(long, value_name = "FILE", requires = "nats")]
+    nats_password_file: Option<PathBuf>,
+
+    /// Trust these certificates (PEM) of the NATS server, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "nats")]
+    nats_ca: Option<PathBuf>,
 
     /// Stop when the process that started this one ends, however it ends
     #[arg(long)]
@@ -142,8 +161,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, parent: u32) -> Result<(), Failure> {
+    let token = token(&arguments)?;
     let options = Options {
-        token: token(&arguments)?,
+        nats: nats_options(&arguments, token.as_deref())?,
+        token,
         listen: arguments.listen,
         rules: arguments.rules,
         db: arguments.db,
@@ -197,6 +218,25 @@ fn token(arguments: &Arguments) -> Result<Option<String>, Failure> {
             "the token of {whence} must be visible ASCII characters without spaces, at least one"
         ))),
     }
+}
+
+fn nats_options(
+    arguments: &Arguments,
+    token: Option<&str>,
+) -> Result<Option<nats::Options>, Failure> {
+    let Some(url) = arguments.nats.clone() else {
+        return Ok(None);
+    };
+    let password = match &arguments.nats_password_file {
+        Some(file) => read_token(file)?,
+        None => token.unwrap_or(NO_PASSWORD).to_owned(),
+    };
+    Ok(Some(nats::Options {
+        url,
+        user: arguments.nats_user.clone(),
+        password,
+        ca: arguments.nats_ca.clone(),
+    }))
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {

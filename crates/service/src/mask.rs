@@ -42,16 +42,20 @@ pub fn is_secret(key: &str) -> bool {
 /// Hides secrets, and the service's own token wherever it turns up.
 #[derive(Clone, Default)]
 pub struct Masker {
-    token: Option<String>,
+    tokens: Vec<String>,
 }
 
 impl Masker {
-    /// A masker that also knows the service's own token.
-    pub fn new(token: Option<&str>) -> Self {
-        let token = token.filter(|token| token.len() >= SHORTEST_TOKEN);
-        Self {
-            token: token.map(str::to_owned),
-        }
+    /// A masker that also knows the service's own token, and its other secrets.
+    pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let tokens = tokens.into_iter();
+        let mut tokens: Vec<_> = tokens
+            .filter(|token| token.len() >= SHORTEST_TOKEN)
+            .map(str::to_owned)
+            .collect();
+        // One may begin with another, and nothing of it is to stay.
+        tokens.sort_unstable_by_key(|token| std::cmp::Reverse(token.len()));
+        Self { tokens }
     }
 
     /// Masks everything in a registration that could hold a secret.
@@ -196,10 +200,9 @@ impl Masker {
             }
         }
         masked.push_str(rest);
-        match &self.token {
-            Some(token) => masked.replace(token.as_str(), MASK),
-            None => masked,
-        }
+        self.tokens
+            .iter()
+            .fold(masked, |text, token| text.replace(token.as_str(), MASK))
     }
 }
 
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn values_of_every_shape() {
-        let masker = Masker::new(Some("the-service-token"));
+        let masker = Masker::new(["the-service-token"]);
         let mut config = json!({
             "sasl.password": "hunter2",
             "ssl.key.pem": {"a": "hunter2"},
@@ -313,7 +316,7 @@ mod tests {
 
     #[test]
     fn prose() {
-        let masker = Masker::new(Some("the-service-token"));
+        let masker = Masker::new(["the-service-token"]);
         for text in [
             "sasl.password=hunter2 was refused",
             "password: hunter2",

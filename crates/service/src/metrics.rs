@@ -175,8 +175,39 @@ pub fn text(totals: &Totals, tally: &Tally) -> String {
         "outcome",
         tally.reports(),
     );
+    if let Some(is_up) = tally.is_nats_up() {
+        nats(&mut text, is_up, tally);
+    }
     text.0.push_str("# EOF\n");
     text.0
+}
+
+/// What there is to tell where the service speaks NATS too.
+fn nats(text: &mut Text, is_up: bool, tally: &Tally) {
+    let name = "superstream_service_nats_up";
+    let help = "Whether this service is connected to the NATS server.";
+    text.family(name, Some("gauge"), None, help);
+    text.line(format_args!("{name} {}", u8::from(is_up)));
+    text.counter(
+        "superstream_service_nats_messages",
+        None,
+        "Messages that came over NATS since this service was started, by what they are about.",
+    );
+    text.samples(
+        "superstream_service_nats_messages_total",
+        "about",
+        tally.nats_messages(),
+    );
+    text.counter(
+        "superstream_service_nats_outcomes",
+        None,
+        "The same by what became of them; unknown are those of clients that nobody knows.",
+    );
+    text.samples(
+        "superstream_service_nats_outcomes_total",
+        "outcome",
+        tally.nats_outcomes(),
+    );
 }
 
 #[derive(Default)]

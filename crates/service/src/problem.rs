@@ -28,6 +28,22 @@ impl ApiError {
         }
     }
 
+    /// The status, as HTTP numbers it.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// What is wrong and what to do about it.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// A message that is larger than is taken.
+    pub fn too_large(most: usize) -> Self {
+        let words = format!("the body is larger than {most} bytes: send less");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+    }
+
     /// A request that cannot be read.
     pub fn bad_request(words: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, words)

@@ -15,7 +15,7 @@ const MAX_CLIENT_ID: usize = 32_767;
 /// What is kept of the path of a file, in characters.
 const MAX_PATH: usize = 4_096;
 /// Longest of all other texts, and what is kept of them, in characters: a host's name has 253.
-const MAX_TEXT: usize = 256;
+pub const MAX_TEXT: usize = 256;
 /// Addresses of one host that are kept.
 const MAX_ADDRESSES: usize = 256;
 /// What lists show of a `client.id`, in characters: they have to end somewhere.

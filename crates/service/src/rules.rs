@@ -116,7 +116,8 @@ fn topics(config: &Configuration) -> Vec<String> {
     topics
 }
 
-fn plain_text(value: &Value) -> String {
+/// A value as text, as it would stand in a file of properties.
+pub fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

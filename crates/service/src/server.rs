@@ -19,10 +19,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::directory::Directory;
 use crate::mask::Masker;
+use crate::nats::{Nats, NatsError};
 use crate::rules::{Rules, RulesError};
 use crate::store::{Store, StoreError};
 use crate::tls::{self, TlsError};
-use crate::{api, reload};
+use crate::{api, nats, reload};
 
 /// Connections that are served at once; more wait in the system's queue.
 pub const MAX_CONNECTIONS: u32 = 512;
@@ -60,6 +61,8 @@ pub struct Options {
     pub report_interval: Option<Duration>,
     /// Files of the certificate chain and its key; with them, HTTPS is served instead of HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The NATS server to serve clients over too.
+    pub nats: Option<nats::Options>,
 }
 
 /// Why a service did not start.
@@ -73,6 +76,8 @@ pub enum StartError {
     Store(PathBuf, StoreError),
     /// The address cannot be listened on.
     Listen(String, std::io::Error),
+    /// NATS cannot be used.
+    Nats(NatsError),
     /// The system gives no threads.
     Runtime(std::io::Error),
 }
@@ -80,7 +85,7 @@ pub enum StartError {
 impl StartError {
     /// Whether the caller asked for something that cannot be, rather than the system failing.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Rules(_) | Self::Tls(_))
+        matches!(self, Self::Rules(_) | Self::Tls(_) | Self::Nats(_))
     }
 }
 
@@ -93,6 +98,7 @@ impl fmt::Display for StartError {
                 write!(f, "the database {} cannot be used: {error}", file.display())
             }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Nats(error) => write!(f, "NATS cannot be used: {error}"),
             Self::Runtime(error) => write!(f, "the system gives no threads: {error}"),
         }
     }
@@ -114,6 +120,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
+    nats: Option<Nats>,
 }
 
 impl Running {
@@ -139,7 +146,13 @@ impl Running {
         for helper in &self.helpers {
             helper.abort();
         }
-        if self.accepting.await.is_err() {
+        let nats_stops = async {
+            if let Some(nats) = self.nats {
+                nats.stop().await;
+            }
+        };
+        let (accepting, ()) = tokio::join!(self.accepting, nats_stops);
+        if accepting.is_err() {
             log::error!("the service stopped by itself before it was told to");
         }
     }
@@ -175,12 +188,21 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
 
-    let masker = Masker::new(options.token.as_deref());
+    let nats = options.nats.as_ref();
+    let secrets = options.token.iter().chain(nats.map(|nats| &nats.password));
+    let masker = Masker::new(secrets.map(String::as_str));
     let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
     let token = options.token.map(Arc::from);
     if token.is_none() {
         log::warn!("no token is set: everyone who reaches {address} is served");
     }
+    let nats = match options.nats {
+        Some(nats) => {
+            let started = nats::start(&nats, directory.clone()).await;
+            Some(started.map_err(StartError::Nats)?)
+        }
+        None => None,
+    };
     let mut helpers = vec![tokio::spawn(prune(directory.clone()))];
     if let (Some(file), Some(text)) = (options.rules, text) {
         helpers.push(tokio::spawn(
@@ -198,6 +220,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         stop,
         accepting,
         helpers,
+        nats,
     })
 }
 
@@ -255,7 +278,7 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
 type Stopped = watch::Receiver<bool>;
 
 /// Returns when the service is to stop.
-async fn told(mut stopped: Stopped) {
+pub(crate) async fn told(mut stopped: Stopped) {
     // An error means that nobody is left to say it: the same.
     drop(stopped.wait_for(|stopped| *stopped).await);
 }

@@ -1,7 +1,8 @@
 //! What the service has done since it was started: counts for `/metrics`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use crate::nats::MESSAGES;
 use crate::store::Receipt;
 
 /// Classes of statuses, by their first digit.
@@ -14,7 +15,40 @@ pub struct Tally {
     taken: AtomicU64,
     repeated: AtomicU64,
     unknown: AtomicU64,
+    nats: AtomicU8,
+    nats_messages: [AtomicU64; MESSAGES.len()],
+    nats_outcomes: [AtomicU64; OUTCOMES.len()],
 }
+
+/// What became of messages that came over NATS.
+const OUTCOMES: [&str; 5] = ["taken", "unknown", "refused", "failed", "dropped"];
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Taken,
+    Unknown,
+    Refused,
+    Failed,
+    Dropped,
+}
+
+impl Outcome {
+    /// What the status of an answer tells.
+    pub fn of(status: u16) -> Self {
+        match status {
+            404 => Self::Unknown,
+            400..500 => Self::Refused,
+            500.. => Self::Failed,
+            _ => Self::Taken,
+        }
+    }
+}
+
+/// Whether there is a connection to NATS.
+const NATS_UNUSED: u8 = 0;
+const NATS_DOWN: u8 = 1;
+const NATS_UP: u8 = 2;
 
 impl Tally {
     /// Counts the answer to a request by its status.
@@ -35,13 +69,52 @@ impl Tally {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes whether there is a connection to NATS.
+    pub fn set_nats_up(&self, is_up: bool) {
+        let state = if is_up { NATS_UP } else { NATS_DOWN };
+        self.nats.store(state, Ordering::Relaxed);
+    }
+
+    /// Whether there is one; `None` where none is wanted.
+    pub fn is_nats_up(&self) -> Option<bool> {
+        match self.nats.load(Ordering::Relaxed) {
+            NATS_UNUSED => None,
+            state => Some(state == NATS_UP),
+        }
+    }
+
+    /// Counts a message by what it is about, as a place in [`MESSAGES`].
+    pub fn nats_message(&self, about: usize) {
+        if let Some(count) = self.nats_messages.get(about) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts it by what became of it.
+    pub fn nats_outcome(&self, outcome: Outcome) {
+        if let Some(count) = self.nats_outcomes.get(outcome as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts one that was not taken because too many wait.
+    pub fn nats_dropped(&self) {
+        self.nats_outcome(Outcome::Dropped);
+    }
+
+    /// Messages by what they are about.
+    pub fn nats_messages(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(&MESSAGES, &self.nats_messages)
+    }
+
+    /// Messages by what became of them.
+    pub fn nats_outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(&OUTCOMES, &self.nats_outcomes)
+    }
+
     /// Answers by the class of their status.
-    pub fn answers(&self) -> [(&'static str, u64); CLASSES.len()] {
-        let mut classes = CLASSES.iter().zip(&self.answers);
-        std::array::from_fn(|_| match classes.next() {
-            Some((class, count)) => (*class, count.load(Ordering::Relaxed)),
-            None => ("", 0),
-        })
+    pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(&CLASSES, &self.answers)
     }
 
     /// Reports by what became of them.
@@ -53,4 +126,12 @@ impl Tally {
         ]
         .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
     }
+}
+
+fn named<'a>(
+    names: &'a [&'static str],
+    counts: &'a [AtomicU64],
+) -> impl Iterator<Item = (&'static str, u64)> + 'a {
+    let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
+    names.iter().copied().zip(counts)
 }

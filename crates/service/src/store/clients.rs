@@ -5,23 +5,39 @@ use superstream_protocol::{ClientConfigUpdate, Mode, RegisterClient, StartClient
 
 use super::{
     MAX_ERROR_LENGTH, MAX_ERRORS_PER_CLIENT, Store, StoreError, advice, baselines, find, now_ms,
+    quiet,
 };
 use crate::rules::{self, Past};
+
+/// How a client that registers will be heard of again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner<'a> {
+    /// It reports.
+    Reports,
+    /// It says nothing while it runs, over this connection to NATS, where that can be told.
+    Quiet(Option<&'a str>),
+}
 
 impl Store {
     /// Keeps a registration and the answer that `decide` gives. A registration that is already
     /// known by its id keeps its hash and its answer. The last of the three is whether it is new.
     /// `is_veiled` says that masking hides something that rules look at. The client is told how often
-    /// to report.
+    /// to report. One that is quiet has no id, and is known by its connection for a while.
     pub fn register(
         &self,
         registration: &RegisterClient,
         is_veiled: bool,
+        manner: Manner<'_>,
         decide: impl FnOnce(Past) -> StartClient,
     ) -> Result<(String, StartClient, bool), StoreError> {
         let now = now_ms();
+        let as_kept = serde_json::to_string(registration)?;
         self.change(|t| {
-            if let Some((hash, answer)) = known(t, registration)? {
+            let known = match manner {
+                Manner::Reports => known(t, registration)?,
+                Manner::Quiet(connection) => quiet::repeated(t, &as_kept, connection, now)?,
+            };
+            if let Some((hash, answer)) = known {
                 let seen = "UPDATE clients SET seen_ms = ?2, gone_ms = NULL, interval_ms = ?3 \
                             WHERE hash = ?1";
                 t.execute(seen, params![hash, now, self.interval_ms()])?;
@@ -47,13 +63,16 @@ impl Store {
                     registration.client_host,
                     registration.tags,
                     tags_json,
-                    serde_json::to_string(registration)?,
+                    as_kept,
                     now,
                     is_veiled,
                     self.interval_ms(),
                 ],
                 |row| row.get(0),
             )?;
+            if let Manner::Quiet(connection) = manner {
+                quiet::expect(t, client, connection, now)?;
+            }
             let answer = decide(advice::past(t, client)?);
             t.execute(
                 "UPDATE clients SET answer = ?2, mode = ?3 WHERE id = ?1",

@@ -9,6 +9,7 @@ mod clients;
 mod figures;
 mod history;
 mod prune;
+mod quiet;
 mod reports;
 mod schema;
 mod shown;
@@ -22,7 +23,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+pub use clients::Manner;
 pub use figures::Figures;
+pub use quiet::{KindTold, Looks, START_ALONE, Sought};
 pub use reports::Receipt;
 pub use totals::{KindTotals, Totals};
 

@@ -35,7 +35,7 @@ pub fn make_private(file: &Path) -> io::Result<()> {
 /// Sets a connection up, the tables in a new database, and what is missing in an older one.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY)?;
-    check(connection)?;
+    check(&*connection.transaction()?)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Each commit waits for the disk: what was acknowledged is kept.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -54,7 +54,8 @@ pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a database that this version cannot work with, before anything in it is changed.
+/// Refuses a database that this version cannot work with, before anything in it is changed. Another
+/// instance may be making it: what is read must be of one moment.
 fn check(connection: &Connection) -> Result<(), StoreError> {
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let owner: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use superstream_protocol::measured::Measured;
 use superstream_protocol::{
-    ClientConfigUpdate, Mode, RegisterClient, StartClient, TopicsPartitions,
+    ClientConfigUpdate, ClientKind, Mode, RegisterClient, StartClient, TopicsPartitions,
 };
 
 use super::figures::{self, Figures};
@@ -108,7 +108,9 @@ impl Store {
 
     /// All that is known of a client; `None` where it is unknown.
     pub fn client(&self, hash: &str) -> Result<Option<ClientDetail>, StoreError> {
-        let connection = self.lock();
+        let mut connection = self.lock();
+        // One moment, whatever other instances of the service write meanwhile.
+        let connection = connection.transaction()?;
         let sql = format!(
             "SELECT {}, answer, applied, configured_ms, c.reports AS reports, reported_ms, \
              f.measured AS measured FROM {} WHERE c.hash = ?1",
@@ -138,7 +140,7 @@ fn summary(row: &Row<'_>) -> Result<(ClientId, ClientSummary, RegisterClient), S
     cut_to(&mut client_id, MAX_SHOWN_CLIENT_ID);
     let shown = ClientSummary {
         client_hash: row.get("hash")?,
-        kind: registration.kind,
+        kind: kind(row)?,
         client_id,
         client_host: registration.client_host.clone(),
         language: registration.language.clone(),
@@ -155,6 +157,14 @@ fn summary(row: &Row<'_>) -> Result<(ClientId, ClientSummary, RegisterClient), S
         figures: figures_of(row)?,
     };
     Ok((row.get("id")?, shown, registration))
+}
+
+/// A client may tell its kind after its registration.
+fn kind(row: &Row<'_>) -> Result<Option<ClientKind>, StoreError> {
+    Ok(match row.get::<_, Option<String>>("kind")? {
+        Some(kind) => Some(serde_json::from_value(kind.into())?),
+        None => None,
+    })
 }
 
 fn figures_of(row: &Row<'_>) -> Result<Option<ClientFigures>, StoreError> {

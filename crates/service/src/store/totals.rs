@@ -120,7 +120,10 @@ pub fn keep_savings_of_doomed(t: &Transaction<'_>) -> Result<(), StoreError> {
 impl Store {
     /// The sums by kind.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let connection = self.lock();
+        let mut connection = self.lock();
+        // One moment: what other instances of the service forget meanwhile is in both parts, or a sum
+        // would fall.
+        let connection = connection.transaction()?;
         let mut totals = Totals::new();
         let sql = format!(
             "SELECT kind, latency, forgotten_saved, forgotten_compared, {} FROM totals",

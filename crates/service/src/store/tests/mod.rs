@@ -30,7 +30,9 @@ fn client(client_id: &str, tags: &str) -> RegisterClient {
 
 fn register(store: &Store, registration: &RegisterClient) -> String {
     store
-        .register(registration, false, |_| StartClient::default())
+        .register(registration, false, Manner::Reports, |_| {
+            StartClient::default()
+        })
         .unwrap()
         .0
 }
@@ -62,11 +64,13 @@ fn a_repeated_registration_is_one_and_revives() {
         ..RegisterClient::default()
     };
     let first = store
-        .register(&registration, false, |_| StartClient::default())
+        .register(&registration, false, Manner::Reports, |_| {
+            StartClient::default()
+        })
         .unwrap();
     assert!(store.goodbye(&first.0).unwrap());
     let second = store
-        .register(&registration, false, |_| unreachable!())
+        .register(&registration, false, Manner::Reports, |_| unreachable!())
         .unwrap();
     assert_eq!(
         (first.0.as_str(), true, false),
@@ -107,7 +111,9 @@ fn topics_are_remembered_for_the_next_run() {
             assert_eq!(past.topics, expected);
             StartClient::default()
         };
-        store.register(&registration, false, check).unwrap();
+        store
+            .register(&registration, false, Manner::Reports, check)
+            .unwrap();
     }
 }
 

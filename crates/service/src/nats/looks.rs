@@ -1,0 +1,82 @@
+//! Looking for clients that say nothing while they run: are they still there?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::inbox::Fate;
+use super::{Post, subject, words};
+use crate::ask::ask;
+use crate::store::{Looks, Sought};
+
+/// How often it is seen to who is to be looked for.
+const ROUND: Duration = Duration::from_secs(1);
+/// How many clients are looked for in one round.
+const MOST: u32 = 5_000;
+
+impl Post {
+    /// Looks for as long as the service runs.
+    pub async fn look(self: Arc<Self>) {
+        let pause = Looks::of(self.directory.report_interval()).usual / 2;
+        let mut lost_at = Instant::now();
+        loop {
+            sleep(ROUND.min(pause)).await;
+            if self.client.connection_state() != State::Connected {
+                lost_at = Instant::now();
+            }
+            // Clients that lost the same server need a while to come back.
+            if lost_at.elapsed() >= pause {
+                self.look_once().await;
+            }
+        }
+    }
+
+    async fn look_once(self: &Arc<Self>) {
+        let sought = ask(self.directory.clone(), |directory| directory.sought(MOST));
+        let mut looks = JoinSet::new();
+        for client in sought.await.unwrap_or_default() {
+            let post = self.clone();
+            looks.spawn(async move {
+                let is_there = post.look_for(&client).await;
+                is_there.map(|is_there| (client, is_there))
+            });
+        }
+        let mut found = Vec::with_capacity(looks.len());
+        while let Some(look) = looks.join_next().await {
+            found.extend(look.ok().flatten());
+        }
+        if !found.is_empty() {
+            // A fault of the store is in the log already.
+            let _ = ask(self.directory.clone(), move |directory| {
+                directory.looked(&found)
+            })
+            .await;
+        }
+    }
+
+    /// Whether a client is there; `None` where that cannot be told.
+    async fn look_for(&self, client: &Sought) -> Option<bool> {
+        let hash = &client.hash;
+        if let Some(answer) = &client.start {
+            let told = self.inbox.tell(subject::start(hash), words::start(answer));
+            match told.await {
+                // It is there once it says so: this may have been somebody else.
+                Fate::Heard if answer.start => return Some(false),
+                Fate::Heard => {
+                    self.look_no_more(hash.clone()).await;
+                    return None;
+                }
+                Fate::Unheard => {}
+                Fate::Unknown => return None,
+            }
+        }
+        match self.inbox.tell(subject::updates(hash), words::look()).await {
+            Fate::Heard => Some(true),
+            Fate::Unheard => Some(false),
+            Fate::Unknown => None,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The service over NATS: what clients of the deployed Superstream SDKs and of this library publish
+//! and ask there goes to the same [`Directory`] as over HTTP. `docs/nats-service.md` tells operators
+//! about it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `connect` | reaching the NATS server, and what the log says of that |
+//! | `subject` | the subjects |
+//! | `talk` | one message: what is asked of the directory, and the answer |
+//! | `words` | what the SDKs say and expect |
+//! | `inbox` | whether anybody heard what was published |
+//! | `starts` | start messages and updates |
+//! | `looks` | whether clients that say nothing are still there |
+
+mod connect;
+mod inbox;
+mod looks;
+mod starts;
+mod subject;
+mod talk;
+mod words;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, Message, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+pub use connect::NatsError;
+use inbox::Inbox;
+pub use subject::NAMES as MESSAGES;
+
+use crate::directory::Directory;
+use crate::tally::Tally;
+
+/// The user that clients and services are to NATS, where nothing else is said.
+pub const USER: &str = "superstream_internal";
+/// The password of clients and services that have no token.
+pub const NO_PASSWORD: &str = "no-auth";
+/// All instances of the service share the messages.
+const QUEUE: &str = "superstream";
+/// Messages that wait or are worked on, in KiB; what comes beyond is not taken.
+const BUDGET: u32 = 64 * 1024;
+/// Messages that are worked on at once. The store does one thing at a time.
+const WORKERS: usize = 32;
+/// Clients whose start is cared for at once.
+const STARTS: usize = 10_000;
+/// How long messages that were taken may be worked on when the service stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a NATS server is reached.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// `nats://host[:port]` or `tls://host[:port]`.
+    pub url: String,
+    /// The user; clients use [`USER`].
+    pub user: String,
+    /// The password; that of clients is their token.
+    pub password: String,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// What everything that is done over one connection needs.
+struct Post {
+    client: Client,
+    directory: Arc<Directory>,
+    tally: Arc<Tally>,
+    inbox: Arc<Inbox>,
+    budget: Arc<Semaphore>,
+    workers: Semaphore,
+    starts: Arc<Semaphore>,
+}
+
+/// The service over NATS, as it runs.
+pub struct Nats {
+    post: Arc<Post>,
+    stop: watch::Sender<bool>,
+    receivers: Vec<JoinHandle<()>>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+/// Starts it. The NATS server may be away.
+pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats, NatsError> {
+    let tally = directory.tally().clone();
+    let client = connect::connect(options, tally.clone()).await?;
+    let updates = directory.updated();
+    let inbox = Inbox::open(client.clone()).await;
+    let (inbox, bounces) = inbox.ok_or(NatsError::Closed)?;
+    let post = Arc::new(Post {
+        client,
+        directory,
+        tally,
+        inbox: inbox.clone(),
+        budget: Arc::new(Semaphore::new(BUDGET as usize)),
+        workers: Semaphore::new(WORKERS),
+        starts: Arc::new(Semaphore::new(STARTS)),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let mut receivers = Vec::new();
+    for subject in subject::SUBSCRIPTIONS {
+        let messages = post.client.queue_subscribe(subject, QUEUE.to_owned()).await;
+        let messages = messages.map_err(|_| NatsError::Closed)?;
+        receivers.push(tokio::spawn(receive(
+            post.clone(),
+            messages,
+            stopped.clone(),
+        )));
+    }
+    let helpers = vec![
+        tokio::spawn(inbox.read(bounces)),
+        tokio::spawn(post.clone().carry(updates)),
+        tokio::spawn(post.clone().look()),
+    ];
+    Ok(Nats {
+        post,
+        stop,
+        receivers,
+        helpers,
+    })
+}
+
+impl Nats {
+    /// Takes nothing more, finishes what was taken, and ends.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let finished = tokio::time::timeout(STOP_TIMEOUT, async {
+            for receiver in self.receivers {
+                let _ = receiver.await;
+            }
+            // Who has all of it knows that nothing is worked on any more.
+            let _all = self.post.budget.acquire_many(BUDGET).await;
+            if self.post.client.connection_state() == State::Connected {
+                let _ = self.post.client.flush().await;
+            }
+        });
+        if finished.await.is_err() {
+            log::warn!("some messages were not finished when the service stopped");
+        }
+        for helper in self.helpers {
+            helper.abort();
+        }
+    }
+}
+
+/// Takes what comes for one subscription, until the service is to stop.
+async fn receive(post: Arc<Post>, mut messages: Subscriber, stopped: watch::Receiver<bool>) {
+    let mut stop = pin!(crate::server::told(stopped));
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop, if !is_draining => {
+                // What the server has sent already still comes.
+                is_draining = true;
+                let is_there = post.client.connection_state() == State::Connected;
+                if !is_there || messages.drain().await.is_err() {
+                    return;
+                }
+            }
+            message = messages.next() => match message {
+                Some(message) => post.take(message),
+                None => return,
+            },
+        }
+    }
+}
+
+impl Post {
+    /// Has a message worked on, unless too many are.
+    fn take(self: &Arc<Self>, message: Message) {
+        let cost = u32::try_from(1 + message.length / 1024).unwrap_or(BUDGET);
+        let Ok(place) = self.budget.clone().try_acquire_many_owned(cost) else {
+            self.tally.nats_dropped();
+            return;
+        };
+        let post = self.clone();
+        tokio::spawn(async move {
+            let worker = post.workers.acquire().await;
+            post.work_on(message).await;
+            drop(worker);
+            drop(place);
+        });
+    }
+}
