@@ -1,4 +1,4 @@
-//! `https://`: only a certificate that the system's trust store vouches for, for this name and
+//! `https://` and `tls://`: only a certificate that the system's trust store vouches for, for this name and
 //! this day, opens the door. Everything else is a service that is down.
 
 use std::fs;
@@ -8,23 +8,41 @@ use serde_json::{Value, json};
 use superstream_tests::authority::Authority;
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, advise};
-use superstream_tests::{Library, scratch, unique};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport, scratch, unique};
+
+over_each_transport!(
+    https, nats_tls:
+    a_good_certificate,
+    an_expired_certificate,
+    a_certificate_of_tomorrow,
+    an_authority_that_nobody_knows,
+    a_certificate_for_another_name,
+    a_trust_store_without_anything_in_it,
+    a_service_that_does_not_encrypt,
+);
 
 /// A service whose certificate an authority has signed.
 fn serve(
+    transport: Transport,
     authority: &Authority,
     name: &str,
     change: impl Fn(&mut CertificateParams),
 ) -> FaultService {
-    FaultService::start_within(authority.encrypt(name, change), |request, stream| {
+    transport.serve_within(authority.server(name, change), |request, stream| {
         advise(request, stream, &json!({"linger.ms": 50}))
     })
 }
 
 /// The status of a client of this service, and its linger.
 #[track_caller]
-fn client_of(service: &FaultService, host: &str, environment: &[(&str, &str)]) -> (Value, String) {
-    let host = format!("https://{host}:{}", service.port);
+fn client_of(
+    transport: Transport,
+    service: &FaultService,
+    host: &str,
+    environment: &[(&str, &str)],
+) -> (Value, String) {
+    let host = transport.host(&format!("{host}:{}", service.port));
     let mut all = vec![
         ("SUPERSTREAM_HOST", host.as_str()),
         ("SUPERSTREAM_TOKEN", "the-token"),
@@ -40,8 +58,13 @@ fn client_of(service: &FaultService, host: &str, environment: &[(&str, &str)]) -
 }
 
 #[track_caller]
-fn not_trusted(service: &FaultService, host: &str, environment: &[(&str, &str)]) {
-    let (status, linger) = client_of(service, host, environment);
+fn not_trusted(
+    transport: Transport,
+    service: &FaultService,
+    host: &str,
+    environment: &[(&str, &str)],
+) {
+    let (status, linger) = client_of(transport, service, host, environment);
     assert_eq!(linger, "5");
     assert_eq!(status["service"]["state"], "down", "{status:#}");
     let note = status["note"].as_str().unwrap();
@@ -49,70 +72,73 @@ fn not_trusted(service: &FaultService, host: &str, environment: &[(&str, &str)])
     assert_eq!(service.received(), "", "something was sent");
 }
 
-#[test]
-fn a_good_certificate() {
+fn a_good_certificate(transport: Transport) {
     let authority = Authority::new();
     for name in ["localhost", "127.0.0.1"] {
-        let service = serve(&authority, name, |_| ());
-        let (status, linger) = client_of(&service, name, &[authority.environment()]);
+        let service = serve(transport, &authority, name, |_| ());
+        let (status, linger) = client_of(transport, &service, name, &[authority.environment()]);
         assert_eq!(linger, "50", "{status:#}");
-        assert!(service.received().contains("Bearer the-token"));
+        assert!(service.requests()[0].headers["authorization"] == "Bearer the-token");
     }
 }
 
-#[test]
-fn an_expired_certificate() {
+fn an_expired_certificate(transport: Transport) {
     let authority = Authority::new();
-    let service = serve(&authority, "localhost", |params| {
+    let service = serve(transport, &authority, "localhost", |params| {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
     });
-    not_trusted(&service, "localhost", &[authority.environment()]);
+    not_trusted(transport, &service, "localhost", &[authority.environment()]);
 }
 
-#[test]
-fn a_certificate_of_tomorrow() {
+fn a_certificate_of_tomorrow(transport: Transport) {
     let authority = Authority::new();
-    let service = serve(&authority, "localhost", |params| {
+    let service = serve(transport, &authority, "localhost", |params| {
         params.not_before = date_time_ymd(2500, 1, 1);
         params.not_after = date_time_ymd(2600, 1, 1);
     });
-    not_trusted(&service, "localhost", &[authority.environment()]);
+    not_trusted(transport, &service, "localhost", &[authority.environment()]);
 }
 
-#[test]
-fn an_authority_that_nobody_knows() {
-    let service = serve(&Authority::new(), "localhost", |_| ());
-    not_trusted(&service, "localhost", &[]);
-    not_trusted(&service, "localhost", &[Authority::new().environment()]);
+fn an_authority_that_nobody_knows(transport: Transport) {
+    let service = serve(transport, &Authority::new(), "localhost", |_| ());
+    not_trusted(transport, &service, "localhost", &[]);
+    not_trusted(
+        transport,
+        &service,
+        "localhost",
+        &[Authority::new().environment()],
+    );
 }
 
-#[test]
-fn a_certificate_for_another_name() {
+fn a_certificate_for_another_name(transport: Transport) {
     let authority = Authority::new();
-    let service = serve(&authority, "superstream.example", |_| ());
-    not_trusted(&service, "localhost", &[authority.environment()]);
-    not_trusted(&service, "127.0.0.1", &[authority.environment()]);
+    let service = serve(transport, &authority, "superstream.example", |_| ());
+    not_trusted(transport, &service, "localhost", &[authority.environment()]);
+    not_trusted(transport, &service, "127.0.0.1", &[authority.environment()]);
 }
 
-#[test]
-fn a_trust_store_without_anything_in_it() {
+fn a_trust_store_without_anything_in_it(transport: Transport) {
     let authority = Authority::new();
-    let service = serve(&authority, "localhost", |_| ());
+    let service = serve(transport, &authority, "localhost", |_| ());
     let empty = unique(scratch(), "empty.pem");
     fs::write(&empty, "").unwrap();
     for file in [empty.to_str().unwrap(), "/no/such/file", "/dev/null"] {
-        let (status, linger) = client_of(&service, "localhost", &[("SSL_CERT_FILE", file)]);
+        let (status, linger) =
+            client_of(transport, &service, "localhost", &[("SSL_CERT_FILE", file)]);
         assert_eq!(linger, "5");
         assert_eq!(status["service"]["state"], "down", "{status:#}");
         assert_eq!(service.received(), "", "something was sent");
     }
 }
 
-#[test]
-fn a_service_that_does_not_encrypt() {
-    let service = FaultService::advising(json!({"linger.ms": 50}));
-    let (status, linger) = client_of(&service, "127.0.0.1", &[]);
+fn a_service_that_does_not_encrypt(transport: Transport) {
+    let plain = match transport.is_nats() {
+        false => Transport::Http,
+        true => Transport::Nats,
+    };
+    let service = plain.advising(json!({"linger.ms": 50}));
+    let (status, linger) = client_of(transport, &service, "127.0.0.1", &[]);
     assert_eq!(linger, "5");
     assert_eq!(status["service"]["state"], "down", "{status:#}");
     assert!(!service.received().contains("the-token"));

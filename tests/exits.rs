@@ -9,7 +9,15 @@ use serde_json::{Value, json};
 use superstream_tests::driver::{Driver, PROMPTLY};
 use superstream_tests::fault_service::{FaultService, advise, advise_reports, reply, silence};
 use superstream_tests::ledger::{Ledger, delivered};
-use superstream_tests::{Library, run, tool};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport, run, tool};
+
+over_each_transport!(
+    every_way_to_destroy_a_client,
+    every_way_to_end_a_process,
+    a_fork_while_reports_are_due,
+    an_exec_while_reports_are_due,
+);
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -18,10 +26,10 @@ const IMMEDIATE: u32 = 0x4;
 const NO_CONSUMER_CLOSE: u32 = 0x8;
 
 /// A service that wants a report each second.
-fn service() -> (FaultService, Ledger) {
+fn service(transport: Transport) -> (FaultService, Ledger) {
     let ledger = Ledger::default();
     let taking = ledger.clone();
-    let service = FaultService::start(move |request, stream| {
+    let service = transport.serve(move |request, stream| {
         if request.reports() {
             let answer = taking.take(&request.json());
             return reply(stream, "200 OK", &answer.to_string());
@@ -32,10 +40,7 @@ fn service() -> (FaultService, Ledger) {
 }
 
 fn start(service: &FaultService) -> Driver {
-    let environment = [
-        ("SUPERSTREAM_HOST", &*service.url()),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
-    ];
+    let environment = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")]);
     Driver::start(Library::DropIn, &environment)
 }
 
@@ -103,9 +108,8 @@ fn assert_in_order(service: &FaultService) {
 }
 
 /// A client that is destroyed with records under way tells what became of them.
-#[test]
-fn every_way_to_destroy_a_client() {
-    let (service, ledger) = service();
+fn every_way_to_destroy_a_client(transport: Transport) {
+    let (service, ledger) = service(transport);
     let mut driver = start(&service);
     for (client, end) in [
         "destroy 0".to_owned(),
@@ -138,15 +142,14 @@ fn every_way_to_destroy_a_client() {
 
 /// The process ends while reports come each second, with clients at work, or while the service keeps
 /// it waiting.
-#[test]
-fn every_way_to_end_a_process() {
+fn every_way_to_end_a_process(transport: Transport) {
     let silent = || {
-        FaultService::start(|request, stream| match request.reports() {
+        transport.serve(|request, stream| match request.reports() {
             true => silence(),
             false => advise(request, stream, &json!({})),
         })
     };
-    for service in [service().0, silent()] {
+    for service in [service(transport).0, silent()] {
         for (end, signal) in [
             ("exit", None),
             ("_exit", None),
@@ -180,10 +183,9 @@ fn every_way_to_end_a_process() {
 
 /// The child has a client of its own and uses its parent's too, as programs that fork early and
 /// carelessly do.
-#[test]
-fn a_fork_while_reports_are_due() {
+fn a_fork_while_reports_are_due(transport: Transport) {
     for end in ["exit", "_exit"] {
-        let (service, ledger) = service();
+        let (service, ledger) = service(transport);
         let mut driver = start(&service);
         producer(&mut driver);
         deliver(&mut driver, 0, 5);
@@ -225,9 +227,8 @@ fn a_fork_while_reports_are_due() {
 }
 
 /// Of a child that becomes another program nobody hears.
-#[test]
-fn an_exec_while_reports_are_due() {
-    let (service, ledger) = service();
+fn an_exec_while_reports_are_due(transport: Transport) {
+    let (service, ledger) = service(transport);
     let mut driver = start(&service);
     producer(&mut driver);
     deliver(&mut driver, 0, 5);

@@ -6,7 +6,14 @@
 use serde_json::{Value, json};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request};
-use superstream_tests::{Library, engine_has, other_engine};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, engine_has, other_engine, over_each_transport};
+
+over_each_transport!(
+    advice_that_the_engine_refuses_is_taken_back,
+    the_service_forgets_a_client_that_failed,
+    the_advice_is_not_blamed_for_the_applications_mistake,
+);
 
 fn advice() -> Value {
     json!({"linger.ms": 100, "compression.type": "lz4", "fetch.min.bytes": 1000})
@@ -237,13 +244,12 @@ fn interceptors_of_the_application_outlive_a_late_failure() {
 
 /// An interceptor of the application makes of our linger what the engine refuses: the old
 /// values come back, the client is created without the advice, and the service hears why.
-#[test]
-fn advice_that_the_engine_refuses_is_taken_back() {
+fn advice_that_the_engine_refuses_is_taken_back(transport: Transport) {
     if !engine_has([1, 6]) {
         // It refuses none: it lowers linger instead.
         return;
     }
-    let service = FaultService::advising(advice());
+    let service = transport.advising(advice());
     let mut driver = start(Library::DropIn, &service.url());
     driver.expect("tie", "added");
     driver.create("producer");
@@ -273,10 +279,9 @@ fn advice_that_the_engine_refuses_is_taken_back() {
 }
 
 /// A client that never came to be does not stay with the service.
-#[test]
-fn the_service_forgets_a_client_that_failed() {
+fn the_service_forgets_a_client_that_failed(transport: Transport) {
     for properties in failing() {
-        let service = FaultService::advising(advice());
+        let service = transport.advising(advice());
         let mut driver = start(Library::DropIn, &service.url());
         for property in properties {
             driver.expect(property, "set");
@@ -294,10 +299,9 @@ fn the_service_forgets_a_client_that_failed() {
 }
 
 /// What stock refuses too is not the advice's fault: the service hears of no error.
-#[test]
-fn the_advice_is_not_blamed_for_the_applications_mistake() {
+fn the_advice_is_not_blamed_for_the_applications_mistake(transport: Transport) {
     for properties in failing() {
-        let service = FaultService::advising(advice());
+        let service = transport.advising(advice());
         let debug = [
             ("SUPERSTREAM_HOST", service.url()),
             ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000".to_owned()),

@@ -8,28 +8,43 @@
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
-use superstream_tests::faulty;
 
 use serde_json::{Value, json};
-use superstream_tests::Library;
 use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
-use superstream_tests::fault_service::{FaultService, Request, Stream, Then, advise, raw, reply};
-use superstream_tests::faulty::Fault;
+use superstream_tests::fault_service::{advise, raw, reply};
+use superstream_tests::faulty::{self, Fault};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport};
 
 /// What waiting for an answer that never comes costs.
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// For an answer that does come, which is judged: no machine is so busy that it comes too late.
 const LONG: Duration = Duration::from_secs(60);
 
-/// An application with values of its own in front of a faulty service. Creates two clients,
-/// which must not notice; the status of the first.
+over_each_transport!(
+    nobody_listens,
+    silence_costs_one_timeout_and_the_second_client_does_not_wait,
+    a_listener_that_never_accepts,
+    an_error_of_the_service,
+    a_service_that_refuses_the_client,
+    advice_of_a_thousand_keys,
+    an_answer_that_is_not_json,
+    json_that_is_too_deep,
+    json_of_wrong_types,
+    values_of_wrong_types,
+    a_client_hash_that_leads_elsewhere,
+    a_name_that_does_not_exist,
+    a_name_server_that_hangs,
+    a_service_that_says_no,
+    a_service_that_only_registers,
+);
+
+/// An application with values of its own in front of a faulty service, in this environment. Creates
+/// two clients, which must not notice; the status of the first.
 #[track_caller]
-fn unharmed(host: &str, timeout: Duration, environment: &[(&str, &str)]) -> Value {
+fn unharmed(timeout: Duration, environment: &[(&str, &str)]) -> Value {
     let milliseconds = timeout.as_millis().to_string();
-    let mut all = vec![
-        ("SUPERSTREAM_HOST", host),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", &*milliseconds),
-    ];
+    let mut all = vec![("SUPERSTREAM_RESPONSE_TIMEOUT", &*milliseconds)];
     all.extend_from_slice(environment);
     let mut driver = Driver::start(Library::DropIn, &all);
     // An answer that comes is not waited for longer than it takes, nor silence than is asked for.
@@ -63,75 +78,63 @@ fn unharmed(host: &str, timeout: Duration, environment: &[(&str, &str)]) -> Valu
 
 /// As [`unharmed`], where the service is found to be down for a reason that has `why` in it.
 #[track_caller]
-fn down(host: &str, environment: &[(&str, &str)], why: &str) {
+fn down(environment: &[(&str, &str)], why: &str) {
     let timeout = match why {
         "" | "no answer within" => TIMEOUT,
         _ => LONG,
     };
-    let status = unharmed(host, timeout, environment);
+    let status = unharmed(timeout, environment);
     assert_eq!(status["service"]["state"], "down", "{status:#}");
     let reason = status["note"].as_str().unwrap();
     assert!(reason.contains(why), "{why:?} is not in {reason:?}");
 }
 
-/// A service that answers every request in one way.
-fn always(
-    script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
-) -> FaultService {
-    FaultService::start(script)
-}
-
 /// As [`down`], for each of these answers.
 #[track_caller]
-fn down_by(faults: impl IntoIterator<Item = Fault>) {
-    for fault in faults {
+fn down_by(transport: Transport, faults: &[Fault]) {
+    faulty::each(faults, |fault| {
         let why = fault.why;
-        eprintln!("{}", fault.name);
-        let service = always(move |request, stream| fault.answer(request, stream));
-        down(&service.url(), &[], why);
+        let service = fault.serve(transport);
+        down(&service.environment(&[]), why);
         for request in service.requests() {
             assert!(request.registers(), "{request:?}");
         }
-    }
+    });
 }
 
 /// A registration that is answered with this body; the status of the client.
 #[track_caller]
-fn answered_with(body: String) -> Value {
-    let service = always(move |_, stream| reply(stream, "200 OK", &body));
-    unharmed(&service.url(), LONG, &[])
+fn answered_with(transport: Transport, body: String) -> Value {
+    let service = transport.serve(move |_, stream| reply(stream, "200 OK", &body));
+    unharmed(LONG, &service.environment(&[]))
 }
 
 #[track_caller]
-fn not_understood(body: &str) {
-    let status = answered_with(body.to_owned());
+fn not_understood(transport: Transport, body: &str) {
+    let status = answered_with(transport, body.to_owned());
     assert_eq!(status["service"]["state"], "down", "{status:#}");
     let note = status["note"].as_str().unwrap();
     assert!(note.contains("its answer"), "{note}");
 }
 
-#[test]
-fn nobody_listens() {
-    // A port that somebody gave back may be another test's by now. Only root could have this one.
-    down("http://127.0.0.1:1", &[], "refused");
+/// An environment with nothing but a host.
+#[track_caller]
+fn down_at(host: &str, why: &str) {
+    down(&[("SUPERSTREAM_HOST", host)], why);
 }
 
-#[test]
-fn silence_costs_one_timeout_and_the_second_client_does_not_wait() {
+fn nobody_listens(transport: Transport) {
+    // A port that somebody gave back may be another test's by now. Only root could have this one.
+    down_at(&transport.host("127.0.0.1:1"), "refused");
+}
+
+fn silence_costs_one_timeout_and_the_second_client_does_not_wait(transport: Transport) {
     // Whoever waits takes all of this.
     const WAITED: Duration = Duration::from_secs(5);
-    let fault = faulty::silent();
-    let service = always(move |request, stream| fault.answer(request, stream));
-    let mut driver = Driver::start(
-        Library::DropIn,
-        &[
-            ("SUPERSTREAM_HOST", &service.url()),
-            (
-                "SUPERSTREAM_RESPONSE_TIMEOUT",
-                &WAITED.as_millis().to_string(),
-            ),
-        ],
-    );
+    let service = faulty::silent().serve(transport);
+    let timeout = WAITED.as_millis().to_string();
+    let environment = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout)]);
+    let mut driver = Driver::start(Library::DropIn, &environment);
     let first = driver.create("producer");
     assert!(first >= WAITED, "{first:?}");
     assert!(first < THREADS_TIMEOUT, "{first:?}");
@@ -148,30 +151,28 @@ fn silence_costs_one_timeout_and_the_second_client_does_not_wait() {
     driver.end_quietly();
 }
 
-/// Nobody even accepts: the kernel does, and the handshake of HTTP is never answered.
-#[test]
-fn a_listener_that_never_accepts() {
+/// Nobody even accepts: the kernel does, and nothing is ever answered.
+fn a_listener_that_never_accepts(transport: Transport) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("http://{}", listener.local_addr().unwrap());
-    down(&host, &[], "no answer within");
+    let address = listener.local_addr().unwrap().to_string();
+    down_at(&transport.host(&address), "no answer within");
 }
 
 #[test]
 fn one_byte_at_a_time() {
-    down_by([faulty::slow()]);
+    down_by(Transport::Http, &[faulty::http::slow()]);
+    down_by(Transport::Nats, &[faulty::nats::slow()]);
 }
 
-#[test]
-fn an_error_of_the_service() {
-    down_by(faulty::errors());
+fn an_error_of_the_service(transport: Transport) {
+    down_by(transport, &faulty::errors());
 }
 
-#[test]
-fn a_service_that_refuses_the_client() {
+fn a_service_that_refuses_the_client(transport: Transport) {
     for fault in faulty::refusals() {
         let why = fault.why;
-        let service = always(move |request, stream| fault.answer(request, stream));
-        let status = unharmed(&service.url(), LONG, &[]);
+        let service = fault.serve(transport);
+        let status = unharmed(LONG, &service.environment(&[]));
         assert_eq!(status["service"]["state"], "up");
         let note = status["note"].as_str().unwrap();
         assert!(note.contains(why), "{note}");
@@ -182,11 +183,13 @@ fn a_service_that_refuses_the_client() {
 fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let location = format!("http://{}/v1/clients", other.local_addr().unwrap());
-    for fault in faulty::redirects(&location) {
+    for fault in faulty::http::redirects(&location) {
         let why = fault.why;
-        let service = always(move |request, stream| fault.answer(request, stream));
-        let token = [("SUPERSTREAM_TOKEN", "the-token")];
-        down(&service.url(), &token, why);
+        let service = fault.serve(Transport::Http);
+        down(
+            &service.environment(&[("SUPERSTREAM_TOKEN", "the-token")]),
+            why,
+        );
         assert!(service.received().contains("Bearer the-token"));
     }
     other.set_nonblocking(true).unwrap();
@@ -196,38 +199,35 @@ fn a_redirect_to_another_host_is_not_followed_and_gets_no_token() {
 
 #[test]
 fn a_redirect_loop_is_not_entered() {
-    down_by([faulty::looping()]);
+    down_by(Transport::Http, &[faulty::http::looping()]);
 }
 
 #[test]
 fn an_answer_without_an_end() {
-    down_by(faulty::endless());
+    down_by(Transport::Http, &faulty::http::endless());
+    down_by(Transport::Nats, &faulty::nats::endless());
 }
 
 /// As much advice as fits: each key is refused, and what is kept of it is bounded.
-#[test]
-fn advice_of_a_thousand_keys() {
+fn advice_of_a_thousand_keys(transport: Transport) {
     let keys: serde_json::Map<String, Value> = (0..1000)
         .map(|number| (format!("some.key.{number}"), json!(number)))
         .collect();
     let body = json!({"client_hash": "a", "start": true, "optimized_configuration": keys});
-    let status = answered_with(body.to_string());
+    let status = answered_with(transport, body.to_string());
     assert_eq!(status["service"]["state"], "up");
     assert_eq!(status["refusals"].as_array().unwrap().len(), 65);
 }
 
-#[test]
-fn an_answer_that_is_not_json() {
-    down_by(faulty::not_json());
+fn an_answer_that_is_not_json(transport: Transport) {
+    down_by(transport, &faulty::not_json());
 }
 
-#[test]
-fn json_that_is_too_deep() {
-    down_by(faulty::too_deep());
+fn json_that_is_too_deep(transport: Transport) {
+    down_by(transport, &faulty::too_deep());
 }
 
-#[test]
-fn json_of_wrong_types() {
+fn json_of_wrong_types(transport: Transport) {
     for body in [
         json!({}),
         json!({"client_hash": [], "start": true}),
@@ -237,12 +237,11 @@ fn json_of_wrong_types() {
         json!({"client_hash": "a", "start": true, "optimized_configuration": ["linger.ms"]}),
         json!({"client_hash": "a", "start": true, "learning_factor": 1e300}),
     ] {
-        not_understood(&body.to_string());
+        not_understood(transport, &body.to_string());
     }
 }
 
-#[test]
-fn values_of_wrong_types() {
+fn values_of_wrong_types(transport: Transport) {
     for value in [
         json!({"a": 1}),
         json!([100]),
@@ -254,29 +253,26 @@ fn values_of_wrong_types() {
         json!("100\u{0}"),
         json!("x".repeat(10_000)),
     ] {
-        let status = answered_with(
-            json!({
-                "client_hash": "a",
-                "start": true,
-                "optimized_configuration": {"linger.ms": value, "compression.type": value},
-            })
-            .to_string(),
-        );
+        let body = json!({
+            "client_hash": "a",
+            "start": true,
+            "optimized_configuration": {"linger.ms": value, "compression.type": value},
+        });
+        let status = answered_with(transport, body.to_string());
         assert_eq!(status["service"]["state"], "up", "{status:#}");
         let refusals = status["refusals"].as_array().unwrap();
         assert_eq!(refusals.len(), 2, "{status:#}");
     }
 }
 
-#[test]
-fn a_client_hash_that_leads_elsewhere() {
+fn a_client_hash_that_leads_elsewhere(transport: Transport) {
     let long = "a".repeat(129);
     for hash in [
         "../../x", "a/b", "a?b", "a#b", "a b", "a%2fb", "a.b", "*", ">", "", "a\r\nb", "ä", &long,
     ] {
         let body = json!({"client_hash": hash, "start": true}).to_string();
-        let service = always(move |_, stream| reply(stream, "200 OK", &body));
-        down(&service.url(), &[], "client_hash");
+        let service = transport.serve(move |_, stream| reply(stream, "200 OK", &body));
+        down(&service.environment(&[]), "client_hash");
         for request in service.requests() {
             assert!(request.registers(), "{request:?}");
         }
@@ -285,43 +281,57 @@ fn a_client_hash_that_leads_elsewhere() {
 
 #[test]
 fn it_dies_half_way() {
-    down_by(faulty::broken_off());
+    down_by(Transport::Http, &faulty::http::broken_off());
+    down_by(Transport::Nats, &faulty::nats::broken_off());
 }
 
 #[test]
 fn something_that_is_not_http() {
-    down_by(faulty::not_http());
+    down_by(Transport::Http, &faulty::http::not_http());
 }
 
 #[test]
-fn a_name_that_does_not_exist() {
-    down("http://no-such-host.invalid:1", &[], "");
+fn something_that_is_not_nats() {
+    down_by(Transport::Nats, &faulty::nats::not_nats());
+}
+
+#[test]
+fn a_server_of_nats_that_says_no() {
+    down_by(Transport::Nats, &faulty::nats::errors());
+    down_by(Transport::Nats, &[faulty::nats::reset()]);
+}
+
+/// Nothing is asked, for it does not get so far.
+#[test]
+fn a_server_of_nats_that_greets_nobody() {
+    down_by(Transport::Nats, &faulty::nats::greetings());
+}
+
+fn a_name_that_does_not_exist(transport: Transport) {
+    down_at(&transport.host("no-such-host.invalid:1"), "");
 }
 
 /// The program's own `getaddrinfo` never returns for this name.
-#[test]
-fn a_name_server_that_hangs() {
-    down("http://hang.example:1", &[], "no answer within");
+fn a_name_server_that_hangs(transport: Transport) {
+    down_at(&transport.host("hang.example:1"), "no answer within");
 }
 
 /// The service knows the client and advises nothing.
-#[test]
-fn a_service_that_says_no() {
+fn a_service_that_says_no(transport: Transport) {
     let body = json!({"client_hash": "a", "start": false, "error": "not today",
                       "optimized_configuration": {"linger.ms": 100}});
-    let status = answered_with(body.to_string());
+    let status = answered_with(transport, body.to_string());
     assert_eq!(status["service"]["state"], "up");
     assert_eq!(status["note"], "not today");
     assert_eq!(status["answered"]["start"], false);
 }
 
 /// What follows a good registration fails: nobody notices.
-#[test]
-fn a_service_that_only_registers() {
-    let service = always(|request, stream| match request.registers() {
+fn a_service_that_only_registers(transport: Transport) {
+    let service = transport.serve(|request, stream| match request.registers() {
         true => advise(request, stream, &json!({})),
         false => raw(stream, b"\r\n\r\nno"),
     });
-    let status = unharmed(&service.url(), LONG, &[]);
+    let status = unharmed(LONG, &service.environment(&[]));
     assert_eq!(status["note"], "the service answered in time");
 }

@@ -7,21 +7,28 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request};
-use superstream_tests::{Cluster, Library, engine_has, run, tool};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Cluster, Library, engine_has, over_each_transport, run, tool};
+
+over_each_transport!(
+    a_producer_from_its_registration_to_its_end,
+    a_consumer_takes_only_what_is_for_consumers,
+    a_client_without_a_configuration,
+    no_secret_leaves_the_process,
+    clients_of_superstream_itself_are_left_alone,
+    records_arrive_with_advice,
+    errno_and_errstr_of_a_success_are_those_of_the_engine,
+);
 
 /// An application whose service has this advice.
-fn advised(configuration: Value) -> (FaultService, Driver) {
-    let service = FaultService::advising(configuration);
+fn advised(transport: Transport, configuration: Value) -> (FaultService, Driver) {
+    let service = transport.advising(configuration);
     let driver = in_front_of(&service, &[]);
     (service, driver)
 }
 
 fn in_front_of(service: &FaultService, environment: &[(&str, &str)]) -> Driver {
-    let host = service.url();
-    let mut all = vec![
-        ("SUPERSTREAM_HOST", host.as_str()),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
-    ];
+    let mut all = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")]);
     all.extend_from_slice(environment);
     Driver::start(Library::DropIn, &all)
 }
@@ -35,14 +42,16 @@ fn entry<'v>(list: &'v Value, key: &str) -> &'v Value {
     found.unwrap_or_else(|| panic!("{key} is not in {list:#}"))
 }
 
-#[test]
-fn a_producer_from_its_registration_to_its_end() {
-    let (service, mut driver) = advised(json!({
-        "linger.ms": 50,
-        "compression.type": "zstd",
-        "batch.size": 16384,
-        "acks": "0",
-    }));
+fn a_producer_from_its_registration_to_its_end(transport: Transport) {
+    let (service, mut driver) = advised(
+        transport,
+        json!({
+            "linger.ms": 50,
+            "compression.type": "zstd",
+            "batch.size": 16384,
+            "acks": "0",
+        }),
+    );
     driver.set(&[("client.id", "orders"), ("message.max.bytes", "900000")]);
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "50");
@@ -92,13 +101,15 @@ fn a_producer_from_its_registration_to_its_end() {
     driver.end_quietly();
 }
 
-#[test]
-fn a_consumer_takes_only_what_is_for_consumers() {
-    let (service, mut driver) = advised(json!({
-        "fetch.min.bytes": 1000,
-        "linger.ms": 50,
-        "compression.type": "zstd",
-    }));
+fn a_consumer_takes_only_what_is_for_consumers(transport: Transport) {
+    let (service, mut driver) = advised(
+        transport,
+        json!({
+            "fetch.min.bytes": 1000,
+            "linger.ms": 50,
+            "compression.type": "zstd",
+        }),
+    );
     driver.set(&[("group.id", "g")]);
     driver.create("consumer");
     assert_eq!(driver.get(0, "fetch.min.bytes"), "1000");
@@ -112,9 +123,8 @@ fn a_consumer_takes_only_what_is_for_consumers() {
 }
 
 /// `rd_kafka_new(type, NULL, …)`: the engine's defaults are tuned too.
-#[test]
-fn a_client_without_a_configuration() {
-    let (service, mut driver) = advised(json!({"linger.ms": 50}));
+fn a_client_without_a_configuration(transport: Transport) {
+    let (service, mut driver) = advised(transport, json!({"linger.ms": 50}));
     let answer = driver.say("new-default producer");
     assert!(answer.starts_with("created"), "{answer}");
     assert_eq!(driver.get(0, "linger.ms"), "50");
@@ -125,8 +135,7 @@ fn a_client_without_a_configuration() {
 }
 
 /// Each value is a marker. None may be in anything that leaves the process.
-#[test]
-fn no_secret_leaves_the_process() {
+fn no_secret_leaves_the_process(transport: Transport) {
     let secrets = [
         "sasl.username",
         "sasl.password",
@@ -155,7 +164,7 @@ fn no_secret_leaves_the_process() {
         "ssl.engine.id",
         "ssl.providers",
     ];
-    let service = FaultService::advising(json!({
+    let service = transport.advising(json!({
         "linger.ms": 50,
         "sasl.password": "secret-of-the-service",
     }));
@@ -214,7 +223,10 @@ fn addresses_of_this_host() -> BTreeSet<IpAddr> {
 /// The application's interceptor takes our `linger.ms` for itself.
 #[test]
 fn an_interceptor_that_swallows_a_property() {
-    let (service, mut driver) = advised(json!({"linger.ms": 50, "compression.type": "lz4"}));
+    let (service, mut driver) = advised(
+        Transport::Http,
+        json!({"linger.ms": 50, "compression.type": "lz4"}),
+    );
     driver.expect("swallow linger.ms", "added");
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "5");
@@ -234,7 +246,7 @@ fn an_interceptor_that_swallows_a_property() {
 #[test]
 fn the_applications_own_on_new_runs_once() {
     for name in ["count", "superstream:client"] {
-        let (_service, mut driver) = advised(json!({"linger.ms": 50}));
+        let (_service, mut driver) = advised(Transport::Http, json!({"linger.ms": 50}));
         driver.expect(&format!("count-new {name}"), "added");
         driver.set(&[("test.mock.num.brokers", "1")]);
         driver.create("producer");
@@ -248,9 +260,8 @@ fn the_applications_own_on_new_runs_once() {
     }
 }
 
-#[test]
-fn clients_of_superstream_itself_are_left_alone() {
-    let (service, mut driver) = advised(json!({"linger.ms": 50}));
+fn clients_of_superstream_itself_are_left_alone(transport: Transport) {
+    let (service, mut driver) = advised(transport, json!({"linger.ms": 50}));
     driver.set(&[("client.id", "superstreamlib-x")]);
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "5");
@@ -263,7 +274,7 @@ fn clients_of_superstream_itself_are_left_alone() {
 /// Topics of the application with timeouts that leave no time beside the linger that we set.
 #[test]
 fn a_topic_that_our_linger_would_forbid() {
-    let (service, mut driver) = advised(json!({"linger.ms": 100}));
+    let (service, mut driver) = advised(Transport::Http, json!({"linger.ms": 100}));
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "100");
     for (topic, key, value, expected) in [
@@ -333,10 +344,12 @@ fn a_topic_that_the_applications_own_linger_forbids() {
 }
 
 /// `rd_kafka_producev` makes its topics inside the engine, past our guard.
-#[test]
-fn records_arrive_with_advice() {
+fn records_arrive_with_advice(transport: Transport) {
     let cluster = Cluster::start(&["orders:2"]);
-    let (service, mut driver) = advised(json!({"linger.ms": 100, "compression.type": "lz4"}));
+    let (service, mut driver) = advised(
+        transport,
+        json!({"linger.ms": 100, "compression.type": "lz4"}),
+    );
     driver.set(&[
         ("bootstrap.servers", &cluster.brokers),
         ("message.timeout.ms", "60000"),
@@ -355,8 +368,7 @@ fn records_arrive_with_advice() {
 }
 
 /// Everything else about the client is as stock has it.
-#[test]
-fn errno_and_errstr_of_a_success_are_those_of_the_engine() {
+fn errno_and_errstr_of_a_success_are_those_of_the_engine(transport: Transport) {
     let script = |library, host: &str| {
         let mut driver = Driver::start(
             library,
@@ -378,7 +390,7 @@ fn errno_and_errstr_of_a_success_are_those_of_the_engine() {
         driver.end_quietly();
         said
     };
-    let service = FaultService::advising(json!({"linger.ms": 100, "fetch.min.bytes": 1000}));
+    let service = transport.advising(json!({"linger.ms": 100, "fetch.min.bytes": 1000}));
     assert_eq!(
         script(Library::DropIn, &service.url()),
         script(Library::Stock, "")

@@ -1,17 +1,28 @@
 //! The process around the clients: threads and signals, fork and exec, exit.
 
 use serde_json::json;
-use superstream_tests::Library;
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{FaultService, Request};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport};
 
-fn advised() -> (FaultService, Driver) {
-    let service = FaultService::advising(json!({"linger.ms": 50}));
-    let host = service.url();
-    let environment = [
-        ("SUPERSTREAM_HOST", host.as_str()),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
-    ];
+over_each_transport!(
+    a_forked_child_that_ends_with_exit,
+    a_forked_child_that_ends_without_a_word,
+    a_forked_child_that_does_nothing,
+    a_forked_child_forks_again,
+    another_program_inherits_no_descriptor_of_ours,
+    our_thread_blocks_all_signals,
+    the_callers_signal_mask_is_unchanged,
+    many_threads_create_clients_at_once,
+    many_clients_one_after_the_other,
+    an_exit_with_clients,
+    a_thread_that_is_cancelled_while_it_creates_a_client,
+);
+
+fn advised(transport: Transport) -> (FaultService, Driver) {
+    let service = transport.advising(json!({"linger.ms": 50}));
+    let environment = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")]);
     let driver = Driver::start(Library::DropIn, &environment);
     (service, driver)
 }
@@ -27,8 +38,8 @@ fn pid_of(request: &Request) -> String {
 
 /// The parent's client is at work when the process forks; the child makes one of its own.
 #[track_caller]
-fn fork_and_end(with: &str) {
-    let (service, mut driver) = advised();
+fn fork_and_end(transport: Transport, with: &str) {
+    let (service, mut driver) = advised(transport);
     driver.create("producer");
     let parent = driver.say("pid");
     driver.expect("fork", "child");
@@ -55,20 +66,17 @@ fn fork_and_end(with: &str) {
     driver.end_quietly();
 }
 
-#[test]
-fn a_forked_child_that_ends_with_exit() {
-    fork_and_end("exit");
+fn a_forked_child_that_ends_with_exit(transport: Transport) {
+    fork_and_end(transport, "exit");
 }
 
-#[test]
-fn a_forked_child_that_ends_without_a_word() {
-    fork_and_end("_exit");
+fn a_forked_child_that_ends_without_a_word(transport: Transport) {
+    fork_and_end(transport, "_exit");
 }
 
 /// A child that makes no client runs no thread and says nothing to the service.
-#[test]
-fn a_forked_child_that_does_nothing() {
-    let (service, mut driver) = advised();
+fn a_forked_child_that_does_nothing(transport: Transport) {
+    let (service, mut driver) = advised(transport);
     driver.create("producer");
     service.wait_for_report("client-0");
     let before = service.requests().len();
@@ -80,9 +88,8 @@ fn a_forked_child_that_does_nothing() {
 }
 
 /// Child of a child, each with a client of its own.
-#[test]
-fn a_forked_child_forks_again() {
-    let (service, mut driver) = advised();
+fn a_forked_child_forks_again(transport: Transport) {
+    let (service, mut driver) = advised(transport);
     driver.create("producer");
     for generation in 1..4 {
         driver.expect("fork", "child");
@@ -105,8 +112,7 @@ fn a_forked_child_forks_again() {
 }
 
 /// What a program inherits over fork and exec is what it inherits from the stock engine.
-#[test]
-fn another_program_inherits_no_descriptor_of_ours() {
+fn another_program_inherits_no_descriptor_of_ours(transport: Transport) {
     let inherited = |driver: &mut Driver| {
         driver.create("producer");
         let own = driver.say("descriptors");
@@ -115,7 +121,7 @@ fn another_program_inherits_no_descriptor_of_ours() {
     let mut stock = Driver::start(Library::Stock, &[]);
     let (_, from_stock) = inherited(&mut stock);
     stock.end_quietly();
-    let (service, mut driver) = advised();
+    let (service, mut driver) = advised(transport);
     let (own, from_ours) = inherited(&mut driver);
     assert_eq!(
         count(&own, "socket:"),
@@ -129,9 +135,8 @@ fn another_program_inherits_no_descriptor_of_ours() {
 }
 
 /// No handler of the application runs on our thread: it blocks each signal that can be blocked.
-#[test]
-fn our_thread_blocks_all_signals() {
-    let (_service, mut driver) = advised();
+fn our_thread_blocks_all_signals(transport: Transport) {
+    let (_service, mut driver) = advised(transport);
     driver.create("producer");
     let mask = driver.say("blocked-signals superstream");
     let mask = u64::from_str_radix(&mask, 16).unwrap();
@@ -148,9 +153,8 @@ fn our_thread_blocks_all_signals() {
 }
 
 /// Our own steps leave the caller's mask as it was.
-#[test]
-fn the_callers_signal_mask_is_unchanged() {
-    let (_service, mut driver) = advised();
+fn the_callers_signal_mask_is_unchanged(transport: Transport) {
+    let (_service, mut driver) = advised(transport);
     let before = driver.say("blocked-signals driver");
     driver.create("producer");
     // From here on only the caller's own thread has this name.
@@ -159,9 +163,8 @@ fn the_callers_signal_mask_is_unchanged() {
     driver.end_quietly();
 }
 
-#[test]
-fn many_threads_create_clients_at_once() {
-    let (service, mut driver) = advised();
+fn many_threads_create_clients_at_once(transport: Transport) {
+    let (service, mut driver) = advised(transport);
     driver.expect("swarm 50 50", "50 of 50");
     driver.wait_for_threads("driver,superstream");
     let hashes: Vec<_> = (0..50).map(|number| format!("client-{number}")).collect();
@@ -180,9 +183,8 @@ fn many_threads_create_clients_at_once() {
 }
 
 /// Clients come and go: one thread, the same descriptors, and no memory that grows with each.
-#[test]
-fn many_clients_one_after_the_other() {
-    let (service, mut driver) = advised();
+fn many_clients_one_after_the_other(transport: Transport) {
+    let (service, mut driver) = advised(transport);
     driver.expect("churn 20 50", "20 of 20");
     driver.wait_for_threads("driver,superstream");
     // What our thread opens for all of them, it has opened by then.
@@ -203,10 +205,9 @@ fn many_clients_one_after_the_other() {
 }
 
 /// The application ends as it likes: with clients, with their messages, in the middle.
-#[test]
-fn an_exit_with_clients() {
+fn an_exit_with_clients(transport: Transport) {
     for command in ["exit", "_exit"] {
-        let (_service, mut driver) = advised();
+        let (_service, mut driver) = advised(transport);
         driver.create("producer");
         driver.create("consumer");
         driver.begin(command);
@@ -216,10 +217,9 @@ fn an_exit_with_clients() {
 
 /// A thread may be cancelled while it creates a client. That ends the thread and nothing else,
 /// as with stock librdkafka, with and without Superstream.
-#[test]
-fn a_thread_that_is_cancelled_while_it_creates_a_client() {
+fn a_thread_that_is_cancelled_while_it_creates_a_client(transport: Transport) {
     let program = superstream_tests::compile("tests/c/cancel.c");
-    let service = FaultService::advising(json!({"linger.ms": 50}));
+    let service = transport.advising(json!({"linger.ms": 50}));
     for (library, host) in [
         (Library::Stock, String::new()),
         (Library::DropIn, String::new()),

@@ -8,7 +8,18 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use superstream_tests::driver::{Driver, PROMPTLY};
 use superstream_tests::fault_service::{FaultService, Gate, Request, Then, advise, silence};
-use superstream_tests::{Library, other_engine, preload, root, run, with_library};
+use superstream_tests::transports::Transport;
+use superstream_tests::{
+    Library, other_engine, over_each_transport, preload, root, run, with_library,
+};
+
+over_each_transport!(
+    the_service_comes_back,
+    a_late_answer_serves_the_next_client,
+    many_clients_while_the_service_is_away,
+    an_exit_while_a_request_is_under_way,
+    a_destroy_while_a_request_is_under_way,
+);
 
 /// What waiting for an answer that never comes costs.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,13 +31,8 @@ fn start(service: &FaultService) -> Driver {
 }
 
 fn start_with(service: &FaultService, timeout: Duration) -> Driver {
-    let environment = [
-        ("SUPERSTREAM_HOST", &*service.url()),
-        (
-            "SUPERSTREAM_RESPONSE_TIMEOUT",
-            &timeout.as_millis().to_string(),
-        ),
-    ];
+    let timeout = timeout.as_millis().to_string();
+    let environment = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout)]);
     Driver::start(Library::DropIn, &environment)
 }
 
@@ -38,11 +44,10 @@ fn is_error(request: &Request) -> bool {
     request.method == "POST" && request.path.ends_with("/errors")
 }
 
-#[test]
-fn the_service_comes_back() {
+fn the_service_comes_back(transport: Transport) {
     // A connection that breaks is tried once more at once, as a kept one may be stale.
     let breaks = AtomicU32::new(2);
-    let service = FaultService::start(move |request, stream| {
+    let service = transport.serve(move |request, stream| {
         let broken = breaks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
             left.checked_sub(1)
         });
@@ -92,11 +97,10 @@ fn the_service_comes_back() {
 }
 
 /// The service answers after the first client has given up, and never again.
-#[test]
-fn a_late_answer_serves_the_next_client() {
+fn a_late_answer_serves_the_next_client(transport: Transport) {
     let gate = Gate::default();
     let door = gate.clone();
-    let service = FaultService::start(move |request, stream| {
+    let service = transport.serve(move |request, stream| {
         match (request.registers(), request.registrations_before) {
             (true, 0) => door.wait(),
             (true, _) => return silence(),
@@ -136,9 +140,8 @@ fn a_late_answer_serves_the_next_client() {
 }
 
 /// While the service is away, clients come and go: none waits, and what is kept is bounded.
-#[test]
-fn many_clients_while_the_service_is_away() {
-    let service = FaultService::start(|_, _| silence());
+fn many_clients_while_the_service_is_away(transport: Transport) {
+    let service = transport.serve(|_, _| silence());
     let mut driver = start(&service);
     driver.create("producer");
     driver.expect("churn 300 5", "300 of 300");
@@ -146,10 +149,9 @@ fn many_clients_while_the_service_is_away() {
 }
 
 /// The process ends with a request under way: nothing waits for the answer.
-#[test]
-fn an_exit_while_a_request_is_under_way() {
+fn an_exit_while_a_request_is_under_way(transport: Transport) {
     for command in ["exit", "_exit"] {
-        let service = FaultService::start(|_, _| silence());
+        let service = transport.serve(|_, _| silence());
         let mut driver = start(&service);
         driver.create("producer");
         service.wait_for("the registration", Request::registers);
@@ -164,9 +166,8 @@ fn an_exit_while_a_request_is_under_way() {
 }
 
 /// Nor does the end of a client.
-#[test]
-fn a_destroy_while_a_request_is_under_way() {
-    let service = FaultService::start(|_, _| silence());
+fn a_destroy_while_a_request_is_under_way(transport: Transport) {
+    let service = transport.serve(|_, _| silence());
     let mut driver = start(&service);
     driver.create("producer");
     let begin = Instant::now();

@@ -5,22 +5,28 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
-use superstream_tests::faulty;
 
 use serde_json::{Value, json};
-use superstream_tests::Library;
 use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise_reports, reply, taken,
 };
-use superstream_tests::faulty::Fault;
+use superstream_tests::faulty::{self, Fault};
 use superstream_tests::ledger::Ledger;
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// Applications in front of faulty services at a time.
-const SIDE_BY_SIDE: usize = 8;
+
+over_each_transport!(
+    every_fault_of_a_service,
+    a_service_that_acknowledges_late,
+    a_service_that_acknowledges_twice,
+    a_service_that_refuses_the_reports_of_one_client,
+    a_service_that_acknowledges_what_was_not_reported,
+    a_service_that_adds_odd_things_to_its_answer,
+);
 
 /// A service that wants a report each second, answers it by a script while it is not well, and takes
 /// it afterwards.
@@ -34,13 +40,14 @@ struct Scene {
 
 impl Scene {
     fn new(
+        transport: Transport,
         script: impl Fn(&Request, &mut dyn Stream, &Ledger) -> io::Result<Then> + Send + Sync + 'static,
     ) -> Self {
         let (ledger, is_well) = (Ledger::default(), Arc::<AtomicBool>::default());
         let is_closed = Arc::<AtomicBool>::default();
         let (taking, well) = (ledger.clone(), Arc::clone(&is_well));
         let closed = Arc::clone(&is_closed);
-        let service = FaultService::start(move |request, stream| match request.reports() {
+        let service = transport.serve(move |request, stream| match request.reports() {
             false if request.registers() && closed.load(Ordering::SeqCst) => Ok(Then::Close),
             false => advise_reports(request, stream, &json!({})),
             true if well.load(Ordering::SeqCst) => {
@@ -57,8 +64,10 @@ impl Scene {
         }
     }
 
-    fn of(fault: Fault) -> Self {
-        Self::new(move |request, stream, _| fault.answer(request, stream))
+    fn of(transport: Transport, fault: Fault) -> Self {
+        Self::new(transport, move |request, stream, _| {
+            fault.answer(request, stream)
+        })
     }
 
     fn application(&self) -> Driver {
@@ -67,11 +76,8 @@ impl Scene {
 
     fn application_that_waits(&self, timeout: Duration) -> Driver {
         let timeout = timeout.as_millis().to_string();
-        let environment = [
-            ("SUPERSTREAM_HOST", &*self.service.url()),
-            ("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout),
-        ];
-        Driver::start(Library::DropIn, &environment)
+        let timeout = [("SUPERSTREAM_RESPONSE_TIMEOUT", &*timeout)];
+        Driver::start(Library::DropIn, &self.service.environment(&timeout))
     }
 
     /// Two clients work while the service fails, and one of them ends. The driver, with the other
@@ -141,31 +147,17 @@ fn all_are_told(ledger: &Ledger) -> bool {
     ledger.total() == 9
 }
 
-#[test]
-fn every_fault_of_a_service() {
-    let faults = faulty::all();
-    for some in faults.chunks(SIDE_BY_SIDE) {
-        thread::scope(|scope| {
-            let begun = some.iter().map(|fault| {
-                let life = scope.spawn(move || {
-                    let scene = Scene::of(fault.clone());
-                    let driver = scene.live_through();
-                    scene.recover(driver, all_are_told);
-                });
-                (&fault.name, life)
-            });
-            let begun: Vec<_> = begun.collect();
-            for (name, life) in begun {
-                assert!(life.join().is_ok(), "{name}");
-            }
-        });
-    }
+fn every_fault_of_a_service(transport: Transport) {
+    faulty::each(&faulty::all(transport), |fault| {
+        let scene = Scene::of(transport, fault);
+        let driver = scene.live_through();
+        scene.recover(driver, all_are_told);
+    });
 }
 
 /// The service takes reports and says so when nobody listens any more.
-#[test]
-fn a_service_that_acknowledges_late() {
-    let scene = Scene::new(|request, stream, ledger| {
+fn a_service_that_acknowledges_late(transport: Transport) {
+    let scene = Scene::new(transport, |request, stream, ledger| {
         let answer = ledger.take(&request.json());
         // Until the library gives up and hangs up.
         let _ = io::copy(stream, &mut io::sink());
@@ -175,9 +167,8 @@ fn a_service_that_acknowledges_late() {
     scene.recover(driver, all_are_told);
 }
 
-#[test]
-fn a_service_that_acknowledges_twice() {
-    let scene = Scene::new(|request, stream, ledger| {
+fn a_service_that_acknowledges_twice(transport: Transport) {
+    let scene = Scene::new(transport, |request, stream, ledger| {
         let mut answer = ledger.take(&request.json());
         let reports = answer["reports"].as_array_mut().unwrap();
         reports.extend(reports.clone());
@@ -188,9 +179,8 @@ fn a_service_that_acknowledges_twice() {
 }
 
 /// What it does not take of one client, it takes of the others.
-#[test]
-fn a_service_that_refuses_the_reports_of_one_client() {
-    let scene = Scene::new(|request, stream, ledger| {
+fn a_service_that_refuses_the_reports_of_one_client(transport: Transport) {
+    let scene = Scene::new(transport, |request, stream, ledger| {
         let reports = request.json();
         let all = reports["reports"].as_array().unwrap();
         match all.iter().any(|report| report["client_hash"] == "client-0") {
@@ -205,8 +195,7 @@ fn a_service_that_refuses_the_reports_of_one_client() {
 }
 
 /// None of these is an answer to a report that was sent: what it told is told again.
-#[test]
-fn a_service_that_acknowledges_what_was_not_reported() {
+fn a_service_that_acknowledges_what_was_not_reported(transport: Transport) {
     let odd: [fn(&Value) -> Option<Value>; 5] = [
         |_| None,
         |taken| {
@@ -218,7 +207,7 @@ fn a_service_that_acknowledges_what_was_not_reported() {
         |taken| Some(with(taken, "client_hash", json!("../../x"))),
     ];
     for answer in odd {
-        let scene = Scene::new(move |request, stream, _| {
+        let scene = Scene::new(transport, move |request, stream, _| {
             let all = taken(&request.json());
             let all = all["reports"].as_array().unwrap();
             let answers: Vec<Value> = all.iter().filter_map(answer).collect();
@@ -236,8 +225,7 @@ fn with(taken: &Value, name: &str, value: Value) -> Value {
 }
 
 /// What comes with an answer to reports is trusted as little as an answer to a registration.
-#[test]
-fn a_service_that_adds_odd_things_to_its_answer() {
+fn a_service_that_adds_odd_things_to_its_answer(transport: Transport) {
     let keys = |count: u32| -> serde_json::Map<String, Value> {
         (0..count)
             .map(|number| (format!("some.key.{number}"), json!(number)))
@@ -277,7 +265,7 @@ fn a_service_that_adds_odd_things_to_its_answer() {
     for (name, value, refused) in odd {
         let is_interval = name == "report_interval_ms";
         eprintln!("{name}: {:.60}", value.to_string());
-        let scene = Scene::new(move |request, stream, ledger| {
+        let scene = Scene::new(transport, move |request, stream, ledger| {
             let mut answer = ledger.take(&request.json());
             match is_interval {
                 true => answer[name] = value.clone(),

@@ -6,20 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use superstream_tests::Library;
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
 };
 use superstream_tests::ledger::Ledger;
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport};
+
+over_each_transport!(
+    reports_come_as_often_as_the_service_asks,
+    a_report_that_is_lost_loses_nothing,
+    an_answer_that_fits_no_report_is_none,
+    a_client_that_the_service_forgot_registers_again,
+    other_advice_applies_at_the_next_start,
+    a_time_without_a_service_loses_nothing,
+);
 
 /// A service that answers reports by a script, and everything else as usual. It wants a report each
 /// second.
 fn service(
+    transport: Transport,
     script: impl Fn(usize, &Value, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
 ) -> FaultService {
     let rounds = AtomicUsize::new(0);
-    FaultService::start(move |request, stream| {
+    transport.serve(move |request, stream| {
         if request.reports() {
             return script(
                 rounds.fetch_add(1, Ordering::SeqCst),
@@ -36,10 +47,7 @@ fn take(reports: &Value, stream: &mut dyn Stream) -> io::Result<Then> {
 }
 
 fn start(service: &FaultService) -> Driver {
-    let environment = [
-        ("SUPERSTREAM_HOST", &*service.url()),
-        ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
-    ];
+    let environment = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")]);
     Driver::start(Library::DropIn, &environment)
 }
 
@@ -68,9 +76,8 @@ fn rounds(service: &FaultService, count: usize) -> Vec<Value> {
     found.iter().map(Request::json).collect()
 }
 
-#[test]
-fn reports_come_as_often_as_the_service_asks() {
-    let service = service(|_, reports, stream| take(reports, stream));
+fn reports_come_as_often_as_the_service_asks(transport: Transport) {
+    let service = service(transport, |_, reports, stream| take(reports, stream));
     let mut driver = start(&service);
     producer(&mut driver, 5);
     // The first ones may be due before everything is delivered.
@@ -100,16 +107,15 @@ fn reports_come_as_often_as_the_service_asks() {
     driver.end_quietly();
 }
 
-#[test]
-fn a_report_that_is_lost_loses_nothing() {
+fn a_report_that_is_lost_loses_nothing(transport: Transport) {
     let (ledger, are_lost) = (Ledger::default(), Arc::<AtomicBool>::default());
     let (taking, lost) = (ledger.clone(), Arc::clone(&are_lost));
-    let service = service(
-        move |_, reports, stream| match lost.load(Ordering::SeqCst) {
+    let service = service(transport, move |_, reports, stream| {
+        match lost.load(Ordering::SeqCst) {
             true => Ok(Then::Close),
             false => reply(stream, "200 OK", &taking.take(reports).to_string()),
-        },
-    );
+        }
+    });
     let mut driver = start(&service);
     producer(&mut driver, 5);
     service.wait_until("it has begun", || ledger.delivered("client-0") == 5);
@@ -126,9 +132,8 @@ fn a_report_that_is_lost_loses_nothing() {
     driver.end_quietly();
 }
 
-#[test]
-fn an_answer_that_fits_no_report_is_none() {
-    let service = service(|round, reports, stream| {
+fn an_answer_that_fits_no_report_is_none(transport: Transport) {
+    let service = service(transport, |round, reports, stream| {
         let report = &reports["reports"][0];
         let answer = match round {
             0 => json!([{"client_hash": "client-4711", "sequence": report["sequence"]}]),
@@ -156,9 +161,8 @@ fn an_answer_that_fits_no_report_is_none() {
     driver.end_quietly();
 }
 
-#[test]
-fn a_client_that_the_service_forgot_registers_again() {
-    let service = service(|round, reports, stream| match round {
+fn a_client_that_the_service_forgot_registers_again(transport: Transport) {
+    let service = service(transport, |round, reports, stream| match round {
         0 => {
             let hash = &reports["reports"][0]["client_hash"];
             let unknown = json!({"reports": [{"client_hash": hash, "unknown": true}]});
@@ -175,11 +179,10 @@ fn a_client_that_the_service_forgot_registers_again() {
     driver.end_quietly();
 }
 
-#[test]
-fn other_advice_applies_at_the_next_start() {
+fn other_advice_applies_at_the_next_start(transport: Transport) {
     let is_down = Arc::new(AtomicBool::new(false));
     let down = Arc::clone(&is_down);
-    let service = FaultService::start(move |request, stream| {
+    let service = transport.serve(move |request, stream| {
         if down.load(Ordering::SeqCst) {
             return Ok(Then::Close);
         }
@@ -207,12 +210,11 @@ fn other_advice_applies_at_the_next_start() {
 
 /// More clients than are kept apart come and go while there is no service, and none of their
 /// records is lost.
-#[test]
-fn a_time_without_a_service_loses_nothing() {
+fn a_time_without_a_service_loses_nothing(transport: Transport) {
     const CLIENTS: u32 = 300;
     let is_down = Arc::new(AtomicBool::new(false));
     let down = Arc::clone(&is_down);
-    let service = FaultService::start(move |request, stream| {
+    let service = transport.serve(move |request, stream| {
         if down.load(Ordering::SeqCst) {
             return Ok(Then::Close);
         }

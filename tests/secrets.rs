@@ -16,8 +16,14 @@ use superstream_tests::marks::{
     Marks, PRODUCTS, Product, Seen, environment, folder_named, set_marks,
 };
 use superstream_tests::service::Service;
-use superstream_tests::transports::TRANSPORTS;
-use superstream_tests::{built, scratch, tool, unique};
+use superstream_tests::transports::{Transport, answer};
+use superstream_tests::{built, over_each_transport, scratch, tool, unique};
+
+over_each_transport!(
+    http, https, nats, nats_tls:
+    a_client_that_works,
+    creations_that_fail,
+);
 
 /// What a tool of ours says of a process, whatever that is.
 fn tool_says(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {
@@ -58,20 +64,24 @@ fn board(pid: &str) -> Vec<u8> {
     board
 }
 
-/// The token is in the header that carries it, in every request, and nowhere else.
+/// The token is where it belongs, in the header of every request or the CONNECT of every connection,
+/// and nowhere else.
 fn traffic(service: &FaultService, token: &str, seen: &mut Seen) {
     let carries = format!("Bearer {token}");
     for request in service.requests() {
         assert_eq!(request.headers["authorization"], carries, "{request:?}");
     }
-    seen.add("the traffic", without_header(service));
+    seen.add("the traffic", without_token(service));
 }
 
-/// All bytes that a service has received, but for the header that carries the token.
-fn without_header(service: &FaultService) -> String {
+/// All bytes that a service has received, but for the lines that carry the token.
+fn without_token(service: &FaultService) -> String {
     let received = service.received();
-    let is_header = |line: &&str| line.to_ascii_lowercase().starts_with("authorization:");
-    let rest: Vec<&str> = received.lines().filter(|line| !is_header(line)).collect();
+    let carries = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("authorization:") || line.starts_with("connect {")
+    };
+    let rest: Vec<&str> = received.lines().filter(|line| !carries(line)).collect();
     rest.join("\n")
 }
 
@@ -114,34 +124,37 @@ fn log_of(driver: Driver) -> String {
     ended.stderr
 }
 
-#[test]
-fn a_client_that_works() {
+fn a_client_that_works(transport: Transport) {
     for product in PRODUCTS {
-        for (transport, way) in TRANSPORTS {
-            eprintln!("{product:?} over {transport}");
-            let (mut marks, mut seen, way) = (Marks::default(), Seen::default(), way());
-            let token = marks.of("SUPERSTREAM_TOKEN");
-            let (mut driver, all) =
-                application(product, &way.host, &token, &mut marks, &way.environment);
-            set_marks(&mut driver, product, &mut marks);
-            // A linger that brings a timeout which the engine does not take: the advice is refused.
-            driver.say("tie");
-            works(&mut driver, 0);
-            way.service.wait_for("the refusal", |request| {
-                request.is("POST", "/v1/clients/client-0/errors")
-            });
-            way.service.wait_for("a report of the topic", |request| {
-                request.reports() && format!("{request:?}").contains("orders")
-            });
-            way.service.wait_for_several(2, "reports", Request::reports);
-            look_at(&mut driver, &all, &mut seen);
-            driver.expect("destroy 0", "destroyed");
-            way.service.wait_for_goodbye("client-0");
-            seen.add("the log", log_of(driver));
-            traffic(&way.service, &token, &mut seen);
-            assert!(seen.all().contains("seen-by-all"), "nothing is seen at all");
-            marks.assert_none_in(&seen);
-        }
+        eprintln!("{product:?}");
+        let (mut marks, mut seen) = (Marks::default(), Seen::default());
+        let service = transport.serve(answer);
+        let token = marks.of("SUPERSTREAM_TOKEN");
+        let (mut driver, all) = application(
+            product,
+            &service.host,
+            &token,
+            &mut marks,
+            &service.environment,
+        );
+        set_marks(&mut driver, product, &mut marks);
+        // A linger that brings a timeout which the engine does not take: the advice is refused.
+        driver.say("tie");
+        works(&mut driver, 0);
+        service.wait_for("the refusal", |request| {
+            request.is("POST", "/v1/clients/client-0/errors")
+        });
+        service.wait_for("a report of the topic", |request| {
+            request.reports() && format!("{request:?}").contains("orders")
+        });
+        service.wait_for_several(2, "reports", Request::reports);
+        look_at(&mut driver, &all, &mut seen);
+        driver.expect("destroy 0", "destroyed");
+        service.wait_for_goodbye("client-0");
+        seen.add("the log", log_of(driver));
+        traffic(&service, &token, &mut seen);
+        assert!(seen.all().contains("seen-by-all"), "nothing is seen at all");
+        marks.assert_none_in(&seen);
     }
 }
 
@@ -197,46 +210,57 @@ const FAILURES: &[&[&str]] = &[
     ],
 ];
 
-#[test]
-fn creations_that_fail() {
+fn creations_that_fail(transport: Transport) {
     for product in PRODUCTS {
-        for (transport, way) in TRANSPORTS {
-            eprintln!("{product:?} over {transport}");
-            let (mut marks, mut seen, way) = (Marks::default(), Seen::default(), way());
-            let token = marks.of("SUPERSTREAM_TOKEN");
-            let (mut driver, _) =
-                application(product, &way.host, &token, &mut marks, &way.environment);
-            let mut failed = 0;
-            for properties in FAILURES {
-                for property in *properties {
-                    let mark = marks.of(property);
-                    driver.say(&format!("set {}", property.replace('%', &mark)));
-                }
-                failed += u32::from(driver.say("new producer").starts_with("failed"));
-                driver.expect("conf-destroy", "destroyed");
+        eprintln!("{product:?}");
+        let (mut marks, mut seen) = (Marks::default(), Seen::default());
+        let service = transport.serve(answer);
+        let token = marks.of("SUPERSTREAM_TOKEN");
+        let (mut driver, _) = application(
+            product,
+            &service.host,
+            &token,
+            &mut marks,
+            &service.environment,
+        );
+        let mut failed = 0;
+        for properties in FAILURES {
+            for property in *properties {
+                let mark = marks.of(property);
+                driver.say(&format!("set {}", property.replace('%', &mark)));
             }
-            assert!(failed >= 10, "{failed} failed");
-            // The last one: what was told of the others came before it.
-            driver.create("producer");
-            way.service
-                .wait_for_several(FAILURES.len() + 1, "them all", Request::registers);
-            seen.add("the log", log_of(driver));
-            traffic(&way.service, &token, &mut seen);
-            marks.assert_none_in(&seen);
+            failed += u32::from(driver.say("new producer").starts_with("failed"));
+            driver.expect("conf-destroy", "destroyed");
         }
+        assert!(failed >= 10, "{failed} failed");
+        // The last one: what was told of the others came before it.
+        driver.create("producer");
+        service.wait_for_several(FAILURES.len() + 1, "them all", Request::registers);
+        seen.add("the log", log_of(driver));
+        traffic(&service, &token, &mut seen);
+        marks.assert_none_in(&seen);
     }
 }
 
-/// Settings of our own that are wrong, or that a service repeats.
 #[test]
-fn settings_that_are_wrong() {
+fn settings_that_are_wrong_for_http() {
+    settings_that_are_wrong(Transport::Http);
+}
+
+#[test]
+fn settings_that_are_wrong_for_nats() {
+    settings_that_are_wrong(Transport::Nats);
+}
+
+/// Settings of our own that are wrong, or that a service repeats.
+fn settings_that_are_wrong(transport: Transport) {
     let mut marks = Marks::default();
     let file = |text: String| {
         let file = unique(scratch(), "token");
         fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_owned()
     };
-    let service = FaultService::start(|request, stream| {
+    let service = transport.serve(|request, stream| {
         // It says what it was sent.
         let sent = request.headers.get("authorization");
         let problem = json!({ "error": format!("no such token: {sent:?}") });
@@ -248,7 +272,7 @@ fn settings_that_are_wrong() {
     let cases = [
         (
             "SUPERSTREAM_HOST",
-            format!("http://user:{}@127.0.0.1:{port}", marks.of("the host")),
+            transport.host(&format!("user:{}@127.0.0.1:{port}", marks.of("the host"))),
         ),
         (
             "SUPERSTREAM_HOST",
@@ -260,7 +284,7 @@ fn settings_that_are_wrong() {
         ),
         (
             "SUPERSTREAM_HOST",
-            format!("http://127.0.0.1:{port}/?key={}", marks.of("a query")),
+            transport.host(&format!("127.0.0.1:{port}/?key={}", marks.of("a query"))),
         ),
         (
             "SUPERSTREAM_HOST",
@@ -308,7 +332,7 @@ fn settings_that_are_wrong() {
             seen.add(name, log_of(driver));
         }
     }
-    seen.add("the traffic", without_header(&service));
+    seen.add("the traffic", without_token(&service));
     assert!(seen.all().contains("no such token"), "{}", seen.all());
     marks.assert_none_in(&seen);
 }

@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::fault_service::Stream;
+use crate::fault_service::Bytes;
 use crate::{scratch, unique};
 
 /// An authority, and the file that makes it part of the system's trust store.
@@ -36,16 +36,9 @@ impl Authority {
         ("SSL_CERT_FILE", self.file.to_str().unwrap())
     }
 
-    /// Encrypts a service's connections, with a certificate that this authority has signed.
-    pub fn encrypt(
-        &self,
-        name: &str,
-        change: impl Fn(&mut CertificateParams),
-    ) -> impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync + 'static {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+    /// What a server needs that shows a certificate of this authority.
+    pub fn server(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let (certificate, key) = self.sign(name, change);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -54,10 +47,37 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        let config = Arc::new(config);
-        move |stream: TcpStream| -> Option<Box<dyn Stream>> {
-            let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
-            Some(Box::new(StreamOwned::new(connection, stream)))
-        }
+        Arc::new(config)
+    }
+
+    /// The same as files: the certificate and its key.
+    pub fn files(&self, name: &str) -> [PathBuf; 2] {
+        let (certificate, key) = self.sign(name, |_| ());
+        [
+            ("certificate.pem", certificate.pem()),
+            ("key.pem", key.serialize_pem()),
+        ]
+        .map(|(name, text)| {
+            let file = unique(scratch(), name);
+            fs::write(&file, text).unwrap();
+            file
+        })
+    }
+
+    fn sign(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        change(&mut params);
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+}
+
+/// Encrypts a service's connections.
+pub fn encrypt(
+    config: Arc<ServerConfig>,
+) -> impl Fn(TcpStream) -> Option<Box<dyn Bytes>> + Send + Sync + 'static {
+    move |stream: TcpStream| -> Option<Box<dyn Bytes>> {
+        let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+        Some(Box::new(StreamOwned::new(connection, stream)))
     }
 }

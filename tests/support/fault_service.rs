@@ -1,22 +1,42 @@
 //! A service under the control of a test: it answers as a script says, or not at all, and
 //! remembers every byte that it received.
 
+mod answers;
+mod bridge;
+mod http;
+mod lines;
+pub mod proxy;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub use answers::{Gate, advise, advise_reports, raw, reply, silence, taken, taken_with_advice};
+pub use bridge::{Bridge, Nats};
 
 use crate::driver::PATIENCE;
 
-/// A connection: plain, or inside TLS.
-pub trait Stream: Read + Write + Send {}
-impl<S: Read + Write + Send> Stream for S {}
+/// Bytes to and fro: plain, or inside TLS.
+pub trait Bytes: Read + Write + Send {}
+impl<S: Read + Write + Send> Bytes for S {}
+
+/// A connection as a script has it. What it reads and writes are the bytes on the wire, whatever is
+/// spoken there.
+pub trait Stream: Bytes {
+    /// A whole answer, by HTTP's status: each transport has its own words for it.
+    fn answer(&mut self, status: &str, body: &str) -> io::Result<()>;
+
+    /// Where NATS brings the answer to: a subject, and the number of the subscription.
+    fn inbox(&self) -> (&str, &str) {
+        ("", "")
+    }
+}
 
 /// A request as it came.
 #[derive(Clone)]
@@ -62,6 +82,8 @@ impl Request {
 pub enum Then {
     Close,
     KeepAlive,
+    /// An end without a word, over NATS.
+    Reset,
 }
 
 type Script = dyn Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync;
@@ -81,10 +103,42 @@ struct Shared {
     forgets: AtomicBool,
 }
 
+impl Shared {
+    /// Somebody has connected; how many did before.
+    fn connected(&self) -> usize {
+        let mut record = self.record.lock().unwrap();
+        record.connections += 1;
+        self.news.notify_all();
+        record.connections - 1
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        if !self.forgets.load(Ordering::SeqCst) {
+            self.record.lock().unwrap().bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// A request has come.
+    fn came(&self, request: &mut Request) {
+        let registers = usize::from(request.registers());
+        request.registrations_before = self.registrations.fetch_add(registers, Ordering::SeqCst);
+        if !self.forgets.load(Ordering::SeqCst) {
+            self.record.lock().unwrap().requests.push(request.clone());
+        }
+        self.news.notify_all();
+    }
+}
+
 /// The service. Its threads end with the test's process.
 pub struct FaultService {
     pub port: u16,
+    /// The value for `SUPERSTREAM_HOST`.
+    pub host: String,
+    /// What else a client's environment has to say for it.
+    pub environment: Vec<(&'static str, String)>,
     shared: Arc<Shared>,
+    /// Where it is spoken to over NATS.
+    nats: Option<Bridge>,
 }
 
 impl FaultService {
@@ -97,35 +151,36 @@ impl FaultService {
 
     /// A service inside whatever `wrap` makes of a connection. `None` closes it.
     pub fn start_within(
-        wrap: impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync + 'static,
+        wrap: impl Fn(TcpStream) -> Option<Box<dyn Bytes>> + Send + Sync + 'static,
         script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
-        let script: Arc<Script> = Arc::new(script);
-        let wrap = Arc::new(wrap);
-        let accepting = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (shared, script) = (Arc::clone(&accepting), Arc::clone(&script));
-                let wrap = Arc::clone(&wrap);
-                let stream = stream.unwrap();
-                let connection = {
-                    let mut record = shared.record.lock().unwrap();
-                    record.connections += 1;
-                    record.connections - 1
-                };
-                shared.news.notify_all();
-                thread::spawn(move || {
-                    if let Some(mut stream) = wrap(stream) {
-                        // A peer that goes away in the middle is no fault of the test.
-                        let _ = serve(&shared, connection, &*script, stream.as_mut());
-                    }
-                });
-            }
-        });
-        Self { port, shared }
+        let port = http::listen(&shared, wrap, Arc::new(script));
+        Self {
+            port,
+            host: format!("http://127.0.0.1:{port}"),
+            environment: Vec::new(),
+            shared,
+            nats: None,
+        }
+    }
+
+    /// A service that is spoken to over NATS.
+    pub fn over_nats(
+        nats: Nats,
+        script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let scheme = if nats.tls.is_some() { "tls" } else { "nats" };
+        let bridge = Bridge::start(nats, &shared, Arc::new(script));
+        let port = bridge.proxy.port;
+        Self {
+            port,
+            host: format!("{scheme}://127.0.0.1:{port}"),
+            environment: Vec::new(),
+            shared,
+            nats: Some(bridge),
+        }
     }
 
     /// Good advice for every client.
@@ -134,7 +189,26 @@ impl FaultService {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.host.clone()
+    }
+
+    /// What a client's environment needs to find it, and more.
+    pub fn environment<'e>(&'e self, more: &[(&'e str, &'e str)]) -> Vec<(&'e str, &'e str)> {
+        let own = self
+            .environment
+            .iter()
+            .map(|(name, value)| (*name, &**value));
+        let host = ("SUPERSTREAM_HOST", &*self.host);
+        [host]
+            .into_iter()
+            .chain(own)
+            .chain(more.iter().copied())
+            .collect()
+    }
+
+    /// What there is of a service over NATS alone.
+    pub fn nats(&self) -> &Bridge {
+        self.nats.as_ref().expect("it does not speak NATS")
     }
 
     /// Keeps nothing of what comes from now on: many clients say a lot.
@@ -239,172 +313,4 @@ impl FaultService {
         let path = format!("/v1/clients/{client_hash}");
         self.wait_for(&path, |request| request.is("DELETE", &path))
     }
-}
-
-/// Requests are read one after the other until somebody closes.
-fn serve(
-    shared: &Shared,
-    connection: usize,
-    script: &Script,
-    stream: &mut dyn Stream,
-) -> io::Result<()> {
-    while let Some(mut request) = read_request(shared, stream)? {
-        request.connection = connection;
-        if !shared.forgets.load(Ordering::SeqCst) {
-            let mut record = shared.record.lock().unwrap();
-            record.requests.push(request.clone());
-        }
-        shared.news.notify_all();
-        if script(&request, stream)? == Then::Close {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn read_request(shared: &Shared, stream: &mut dyn Stream) -> io::Result<Option<Request>> {
-    let mut bytes = Vec::new();
-    let head_end = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if !read_some(shared, stream, &mut bytes)? {
-            return Ok(None);
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
-    let mut lines = head.lines();
-    let mut first = lines.next().unwrap_or_default().split(' ');
-    let method = first.next().unwrap_or_default().to_owned();
-    let path = first.next().unwrap_or_default().to_owned();
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length: usize = headers
-        .get("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    while bytes.len() < head_end + length {
-        if !read_some(shared, stream, &mut bytes)? {
-            return Ok(None);
-        }
-    }
-    let mut request = Request {
-        method,
-        path,
-        headers,
-        body: bytes.split_off(head_end),
-        registrations_before: 0,
-        connection: 0,
-    };
-    let registers = usize::from(request.registers());
-    request.registrations_before = shared.registrations.fetch_add(registers, Ordering::SeqCst);
-    Ok(Some(request))
-}
-
-fn read_some(shared: &Shared, stream: &mut dyn Stream, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 16 * 1024];
-    let length = stream.read(&mut buffer)?;
-    bytes.extend_from_slice(&buffer[..length]);
-    if !shared.forgets.load(Ordering::SeqCst) {
-        let mut record = shared.record.lock().unwrap();
-        record.bytes.extend_from_slice(&buffer[..length]);
-    }
-    Ok(length > 0)
-}
-
-/// What a good service answers: advice for a registration, nothing for the rest. Clients are
-/// `client-0`, `client-1`, … in the order of their registrations.
-pub fn advise(
-    request: &Request,
-    stream: &mut dyn Stream,
-    configuration: &Value,
-) -> io::Result<Then> {
-    if request.registers() {
-        let answer = registered(request, configuration);
-        return reply(stream, "200 OK", &answer.to_string());
-    }
-    if request.reports() {
-        return reply(stream, "200 OK", &taken(&request.json()).to_string());
-    }
-    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
-    Ok(Then::KeepAlive)
-}
-
-/// The same, and clients are to report each second.
-pub fn advise_reports(
-    request: &Request,
-    stream: &mut dyn Stream,
-    configuration: &Value,
-) -> io::Result<Then> {
-    if !request.registers() {
-        return advise(request, stream, configuration);
-    }
-    let mut answer = registered(request, configuration);
-    answer["report_interval_ms"] = json!(1000);
-    reply(stream, "200 OK", &answer.to_string())
-}
-
-fn registered(request: &Request, configuration: &Value) -> Value {
-    json!({
-        "client_hash": format!("client-{}", request.registrations_before),
-        "account_name": "test",
-        "start": true,
-        "optimized_configuration": configuration,
-    })
-}
-
-/// The answer to reports, all of them taken, with other advice for the next start.
-pub fn taken_with_advice(reports: &Value, configuration: &Value) -> Value {
-    let mut answer = taken(reports);
-    let advice = json!({"start": true, "optimized_configuration": configuration});
-    answer["reports"][0]["advice"] = advice;
-    answer
-}
-
-/// The answer to reports, all of them taken.
-pub fn taken(reports: &Value) -> Value {
-    let taken = |report: &Value| json!({ "client_hash": report["client_hash"], "sequence": report["sequence"] });
-    let reports = reports["reports"].as_array().unwrap();
-    json!({ "reports": reports.iter().map(taken).collect::<Vec<_>>() })
-}
-
-/// A whole answer.
-pub fn reply(stream: &mut dyn Stream, status: &str, body: &str) -> io::Result<Then> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(format!("{head}{body}").as_bytes())?;
-    Ok(Then::KeepAlive)
-}
-
-/// Bytes that are all of the answer: the connection is closed behind them.
-pub fn raw(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<Then> {
-    stream.write_all(bytes)?;
-    Ok(Then::Close)
-}
-
-/// A door that a script waits at until the test opens it.
-#[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    pub fn open(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-
-    /// Waits no longer than a test may take.
-    pub fn wait(&self) {
-        let closed = self.0.0.lock().unwrap();
-        let limit = PATIENCE + Duration::from_secs(60);
-        let _ = self.0.1.wait_timeout_while(closed, limit, |open| !*open);
-    }
-}
-
-/// A script's answer to what it is not asked in this test: silence, until the test is over.
-pub fn silence() -> io::Result<Then> {
-    Gate::default().wait();
-    Ok(Then::Close)
 }

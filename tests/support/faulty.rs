@@ -1,15 +1,23 @@
 //! Answers that no good service gives, in every way that we know.
 
+pub mod http;
+pub mod nats;
+
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::fault_service::{Request, Stream, Then, raw, reply, silence};
+use crate::fault_service::proxy::{Greet, Greeting};
+use crate::fault_service::{FaultService, Nats, Request, Stream, Then, raw, reply, silence};
+use crate::transports::Transport;
 
 type Answer = dyn Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync;
+
+/// How many are tried at a time.
+const SIDE_BY_SIDE: usize = 8;
 
 /// An answer, to whatever was asked.
 #[derive(Clone)]
@@ -18,6 +26,8 @@ pub struct Fault {
     /// A part of the reason that is told where the service is found to be down.
     pub why: &'static str,
     answer: Arc<Answer>,
+    /// What connections meet before anything is asked, over NATS.
+    greet: Option<Arc<Greet>>,
 }
 
 impl Fault {
@@ -30,6 +40,35 @@ impl Fault {
             name: name.into(),
             why,
             answer: Arc::new(answer),
+            greet: None,
+        }
+    }
+
+    /// What a connection over NATS meets.
+    fn greeting(
+        name: impl Into<String>,
+        why: &'static str,
+        greet: impl Fn(usize, &mut TcpStream) -> io::Result<Greeting> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            greet: Some(Arc::new(greet)),
+            ..Self::new(name, why, |_, _| silence())
+        }
+    }
+
+    /// A service that is nothing but this.
+    pub fn serve(self, transport: Transport) -> FaultService {
+        let answer = self.answer;
+        let script = move |request: &Request, stream: &mut dyn Stream| answer(request, stream);
+        match self.greet {
+            None => transport.serve(script),
+            Some(greet) => FaultService::over_nats(
+                Nats {
+                    greet,
+                    ..Nats::new()
+                },
+                script,
+            ),
         }
     }
 
@@ -54,35 +93,40 @@ impl Fault {
     }
 }
 
-/// All of them.
-pub fn all() -> Vec<Fault> {
-    let mut all = vec![silent(), slow(), looping()];
+/// All that a service of this transport may do instead of answering.
+pub fn all(transport: Transport) -> Vec<Fault> {
+    let mut all = vec![silent()];
     all.extend(errors());
     all.extend(refusals());
-    all.extend(redirects("http://127.0.0.1:1/v1"));
-    all.extend(endless());
     all.extend(not_json());
     all.extend(too_deep());
-    all.extend(broken_off());
-    all.extend(not_http());
+    all.extend(match transport.is_nats() {
+        false => http::all(),
+        true => nats::all(),
+    });
     all
+}
+
+/// Tries something with each of these, some at a time.
+#[track_caller]
+pub fn each(faults: &[Fault], attempt: impl Fn(Fault) + Sync) {
+    let attempt = &attempt;
+    for some in faults.chunks(SIDE_BY_SIDE) {
+        thread::scope(|scope| {
+            let begin = |fault: &Fault| {
+                let own = fault.clone();
+                (fault.name.clone(), scope.spawn(move || attempt(own)))
+            };
+            let begun: Vec<_> = some.iter().map(begin).collect();
+            for (name, tried) in begun {
+                assert!(tried.join().is_ok(), "{name}");
+            }
+        });
+    }
 }
 
 pub fn silent() -> Fault {
     Fault::new("silence", "no answer within", |_, _| silence())
-}
-
-/// The next byte goes out after a moment, and never the last one.
-pub fn slow() -> Fault {
-    Fault::new("one byte at a time", "no answer within", |_, stream| {
-        let start = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{\"client_hash\":\"";
-        for byte in start.iter().chain(std::iter::repeat(&b'x')) {
-            stream.write_all(&[*byte])?;
-            // This is what is slow about it.
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(Then::Close)
-    })
 }
 
 pub fn errors() -> Vec<Fault> {
@@ -96,73 +140,6 @@ pub fn errors() -> Vec<Fault> {
 pub fn refusals() -> Vec<Fault> {
     let body = "{\"error\":\"no such token\"}";
     vec![Fault::status("403 Forbidden", "no such token", body)]
-}
-
-pub fn redirects(location: &str) -> Vec<Fault> {
-    let statuses = [
-        "301 Moved Permanently",
-        "302 Found",
-        "307 Temporary Redirect",
-        "308 Permanent Redirect",
-    ];
-    let redirect = |status| {
-        let head =
-            format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        Fault::bytes("redirects are not followed", head.into_bytes())
-    };
-    statuses.into_iter().map(redirect).collect()
-}
-
-pub fn looping() -> Fault {
-    Fault::new("a loop", "redirects are not followed", |request, stream| {
-        let further = format!("{}/again", request.path);
-        let head =
-            format!("HTTP/1.1 302 Found\r\nLocation: {further}\r\nContent-Length: 0\r\n\r\n");
-        raw(stream, head.as_bytes())
-    })
-}
-
-/// More than anybody wants to read.
-pub fn endless() -> Vec<Fault> {
-    let mut all = vec![
-        Fault::new("a gigabyte", "", |_, stream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")?;
-            pour(stream, &[b' '; 64 * 1024], 16 * 1024)
-        }),
-        Fault::new("a body without an end", "", |_, stream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            let mut chunk = b"10000\r\n".to_vec();
-            chunk.resize(chunk.len() + 0x10000, b' ');
-            chunk.extend_from_slice(b"\r\n");
-            pour(stream, &chunk, usize::MAX)
-        }),
-        // Announces the real answer, again and again.
-        Fault::new("always about to come", "", |_, stream| {
-            pour(stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX)
-        }),
-        // It is not asked for, and what would come of it is bounded.
-        Fault::bytes("", {
-            let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n";
-            [head.as_bytes(), &[0x1f, 0x8b, 8, 0]].concat()
-        }),
-    ];
-    for start in [
-        "HTTP/1.1 200 OK\r\nX: ",
-        "HTTP/1.1 200 ",
-        "HTTP/1.1 200 OK\r\n",
-    ] {
-        let name = format!("a head without an end: {start}");
-        all.push(Fault::new(name, "", move |_, stream| {
-            stream.write_all(start.as_bytes())?;
-            let many = b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(1000);
-            let piece: &[u8] = match start.ends_with('\n') {
-                true => &many,
-                false => &[b'a'; 64 * 1024],
-            };
-            pour(stream, piece, usize::MAX)
-        }));
-    }
-    all
 }
 
 pub fn not_json() -> Vec<Fault> {
@@ -192,32 +169,6 @@ pub fn too_deep() -> Vec<Fault> {
     let deeper = Fault::body("[".repeat(100_000));
     all.push(Fault { why: "", ..deeper });
     all
-}
-
-/// It dies half-way.
-pub fn broken_off() -> Vec<Fault> {
-    let body = r#"{"client_hash":"a","start":true}"#;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    let whole = format!("{head}{body}");
-    let lengths = [0, 1, 12, head.len() - 1, head.len(), head.len() + 15];
-    let part = |length: usize| Fault::bytes("", whole.as_bytes()[..length].to_vec());
-    lengths.map(part).into()
-}
-
-pub fn not_http() -> Vec<Fault> {
-    let answers = [
-        "<html>HTTP/0.9 knows no head</html>",
-        "lolwut\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.2\r\n",
-        "HTTP/1.1 99999 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n",
-        "\u{0}\u{0}\u{0}\u{0}",
-    ];
-    answers
-        .map(|answer| Fault::bytes("", answer.as_bytes().to_vec()))
-        .into()
 }
 
 fn pour(stream: &mut dyn Stream, piece: &[u8], times: usize) -> io::Result<Then> {

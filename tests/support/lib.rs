@@ -3,6 +3,7 @@
 pub mod advisor;
 pub mod authority;
 pub mod broker_log;
+pub mod bus;
 pub mod capture;
 pub mod driver;
 pub mod engine;

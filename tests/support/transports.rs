@@ -1,50 +1,118 @@
-//! The transports that clients speak over, each with a service under the control of a test.
+//! The transports that clients speak over. What a test says of one it says of all: it gets the
+//! transport and is run once for each.
 
 use std::io;
+use std::sync::Arc;
 
-use serde_json::json;
+use rustls::ServerConfig;
+use serde_json::{Value, json};
 
-use crate::authority::Authority;
+use crate::authority::{Authority, encrypt};
 use crate::fault_service::{
-    FaultService, Request, Stream, Then, advise_reports, reply, taken_with_advice,
+    FaultService, Nats, Request, Stream, Then, advise, advise_reports, reply, taken_with_advice,
 };
 
-/// A way to the service: what serves it, the value for `SUPERSTREAM_HOST`, and what else the
-/// environment has to say for it.
-pub struct Way {
-    pub service: FaultService,
-    pub host: String,
-    pub environment: Vec<(&'static str, String)>,
+/// A way to speak to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Http,
+    Https,
+    Nats,
+    NatsTls,
 }
 
-/// Makes one.
-pub type Open = fn() -> Way;
+/// Makes tests of functions that take a [`Transport`]: for HTTP in a module `http`, for NATS in a
+/// module `nats`. Others are named in front: `over_each_transport!(https, nats_tls: a, b)`.
+#[macro_export]
+macro_rules! over_each_transport {
+    ($($transport:ident),+ : $($test:ident),+ $(,)?) => {
+        $crate::over_each_transport!(@each [$($transport)+] [$($test)+]);
+    };
+    ($($test:ident),+ $(,)?) => {
+        $crate::over_each_transport!(@each [http nats] [$($test)+]);
+    };
+    (@each [$($transport:ident)+] $tests:tt) => {
+        $($crate::over_each_transport!(@one $transport $tests);)+
+    };
+    (@one http $tests:tt) => { $crate::over_each_transport!(@as http Http $tests); };
+    (@one https $tests:tt) => { $crate::over_each_transport!(@as https Https $tests); };
+    (@one nats $tests:tt) => { $crate::over_each_transport!(@as nats Nats $tests); };
+    (@one nats_tls $tests:tt) => { $crate::over_each_transport!(@as nats_tls NatsTls $tests); };
+    (@as $module:ident $transport:ident [$($test:ident)+]) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test($crate::transports::Transport::$transport);
+                }
+            )+
+        }
+    };
+}
 
-/// Every transport that there is.
-pub const TRANSPORTS: &[(&str, Open)] = &[("http", http), ("https", https)];
-
-fn http() -> Way {
-    let service = FaultService::start(answer);
-    Way {
-        host: service.url(),
-        service,
-        environment: Vec::new(),
+impl Transport {
+    pub fn is_nats(self) -> bool {
+        matches!(self, Self::Nats | Self::NatsTls)
     }
-}
 
-fn https() -> Way {
-    let authority = Authority::new();
-    let service = FaultService::start_within(authority.encrypt("localhost", |_| ()), answer);
-    let (name, value) = authority.environment();
-    Way {
-        host: format!("https://localhost:{}", service.port),
-        service,
-        environment: vec![(name, value.to_owned())],
+    /// What addresses begin with.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Nats => "nats",
+            Self::NatsTls => "tls",
+        }
+    }
+
+    /// The value for `SUPERSTREAM_HOST`, of a service at `host:port`.
+    pub fn host(self, address: &str) -> String {
+        format!("{}://{address}", self.scheme())
+    }
+
+    /// A service that answers by a script.
+    pub fn serve(
+        self,
+        script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> FaultService {
+        match self {
+            Self::Http => FaultService::start(script),
+            Self::Nats => FaultService::over_nats(Nats::new(), script),
+            Self::Https | Self::NatsTls => {
+                let authority = Authority::new();
+                let config = authority.server("localhost", |_| ());
+                let mut service = self.serve_within(config, script);
+                service.host = self.host(&format!("localhost:{}", service.port));
+                let (name, value) = authority.environment();
+                service.environment.push((name, value.to_owned()));
+                service
+            }
+        }
+    }
+
+    /// A service that encrypts so.
+    pub fn serve_within(
+        self,
+        config: Arc<ServerConfig>,
+        script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> FaultService {
+        match self.is_nats() {
+            false => FaultService::start_within(encrypt(config), script),
+            true => {
+                let tls = Some(config);
+                FaultService::over_nats(Nats { tls, ..Nats::new() }, script)
+            }
+        }
+    }
+
+    /// Good advice for every client.
+    pub fn advising(self, configuration: Value) -> FaultService {
+        self.serve(move |request, stream| advise(request, stream, &configuration))
     }
 }
 
 /// Advice of which the engine refuses a part in some tests, and a report each second.
-fn answer(request: &Request, stream: &mut dyn Stream) -> io::Result<Then> {
+pub fn answer(request: &Request, stream: &mut dyn Stream) -> io::Result<Then> {
     if request.reports() {
         let answer = taken_with_advice(&request.json(), &json!({"linger.ms": 80}));
         return reply(stream, "200 OK", &answer.to_string());
