@@ -36,6 +36,11 @@ pub trait Stream: Bytes {
     fn inbox(&self) -> (&str, &str) {
         ("", "")
     }
+
+    /// Says something over NATS to whoever listens.
+    fn publish(&mut self, subject: &str, _payload: &str) {
+        panic!("nobody is told {subject} over HTTP");
+    }
 }
 
 /// A request as it came.

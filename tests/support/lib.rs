@@ -5,6 +5,7 @@ pub mod authority;
 pub mod broker_log;
 pub mod bus;
 pub mod capture;
+pub mod deployed;
 pub mod driver;
 pub mod engine;
 pub mod fault_service;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use rustls::ServerConfig;
@@ -77,9 +77,19 @@ impl Bridge {
         self.bus.publish(subject, payload);
     }
 
-    /// What the server has logged.
-    pub fn log(&self) -> String {
-        self.server.lock().unwrap().log()
+    /// The server.
+    pub fn server(&self) -> MutexGuard<'_, NatsServer> {
+        self.server.lock().unwrap()
+    }
+
+    /// The one connection that clients have at this moment.
+    #[track_caller]
+    pub fn only_connection(&self) -> Arc<Connection> {
+        let all = self.proxy.connections();
+        let mut open = all.iter().filter(|one| !one.is_over());
+        let only = open.next().expect("there is no connection").clone();
+        assert_eq!(open.count(), 0, "there are more connections");
+        only
     }
 
     /// Has the server fail, for as long as something takes, and come back.
@@ -179,6 +189,12 @@ impl Stream for Line {
             said.map_err(io::Error::other)?;
         }
         Ok(())
+    }
+
+    fn publish(&mut self, subject: &str, payload: &str) {
+        let said = (subject.to_owned(), payload.as_bytes().to_vec());
+        // Without its service there is nobody to say it to.
+        let _ = self.giver.as_ref().map(|giver| giver.send(said));
     }
 
     fn inbox(&self) -> (&str, &str) {

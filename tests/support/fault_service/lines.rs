@@ -9,6 +9,8 @@ pub struct Lines {
     pub connect: Option<Value>,
     /// The subjects of all SUBs, ended or not, and their numbers.
     pub subscriptions: Vec<(String, String)>,
+    /// How often it has answered that it is there.
+    pub pongs: usize,
     /// All bytes.
     pub length: usize,
     line: Vec<u8>,
@@ -51,6 +53,7 @@ impl Lines {
                 // With the CR and LF behind it.
                 self.payload = length.map_or(0, |length| length.parse().unwrap_or(0)) + 2;
             }
+            "PONG" => self.pongs += 1,
             _ => {}
         }
     }

@@ -229,6 +229,11 @@ impl Connection {
         self.lines.lock().unwrap().connect.clone()
     }
 
+    /// How often the client has said that it is there.
+    pub fn pongs(&self) -> usize {
+        self.lines.lock().unwrap().pongs
+    }
+
     /// How many of its own bytes the client has sent.
     pub fn sent(&self) -> usize {
         self.lines.lock().unwrap().length
