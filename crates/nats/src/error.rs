@@ -41,7 +41,9 @@ impl fmt::Display for Error {
         match self {
             Self::Io(error) => error.fmt(formatter),
             Self::Tls(reason) => write!(formatter, "no TLS: {reason}"),
-            Self::Unauthorized(reason) => write!(formatter, "the server lets us not in: {reason}"),
+            Self::Unauthorized(reason) => {
+                write!(formatter, "the server does not let us in: {reason}")
+            }
             Self::Denied(reason) => write!(formatter, "the server does not allow it: {reason}"),
             Self::NoResponders => formatter.write_str("nobody listens there"),
             Self::TimedOut => formatter.write_str("no answer in time"),
@@ -73,7 +75,12 @@ pub fn told(text: &str, password: Option<&str>) -> String {
         .map(|char| if char.is_control() { '\u{fffd}' } else { char })
         .collect();
     let masked = match password {
-        Some(password) if !password.is_empty() => line.replace(password, "[masked]"),
+        Some(password) if !password.is_empty() => {
+            // As CONNECT had it, which a server may quote.
+            let escaped = password.replace('\\', "\\\\").replace('"', "\\\"");
+            let line = line.replace(&escaped, "[masked]");
+            line.replace(password, "[masked]")
+        }
         _ => line,
     };
     masked.chars().take(MAX_CHARS).collect()
@@ -92,6 +99,8 @@ mod tests {
             "'User \"[masked]\"\u{fffd}\u{fffd}\u{fffd}[2J no'"
         );
         assert_eq!(told("abc", Some("")), "abc");
+        let connect = r#"{"pass":"a\"b\\c"}"#;
+        assert_eq!(told(connect, Some(r#"a"b\c"#)), r#"{"pass":"[masked]"}"#);
         assert_eq!(told(&"ü".repeat(999), None), "ü".repeat(300));
     }
 

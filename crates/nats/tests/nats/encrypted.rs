@@ -6,13 +6,14 @@ use superstream_nats::{Address, Connection, Error, Options};
 
 use crate::common::{NatsServer, connect, open, options, soon, trust};
 
-struct Authority {
+/// Who signs certificates.
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     roots: RootCertStore,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -24,7 +25,7 @@ impl Authority {
     }
 
     /// A server with a certificate for a name, and more configuration.
-    fn server(&self, name: &str, config: &str) -> NatsServer {
+    pub fn server(&self, name: &str, config: &str) -> NatsServer {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -41,7 +42,7 @@ impl Authority {
     }
 
     /// Trusts it, and asks for a server by a name.
-    fn options(&self, scheme: &str, host: &str, server: &NatsServer) -> Options {
+    pub fn options(&self, scheme: &str, host: &str, server: &NatsServer) -> Options {
         let mut options = options(&format!("{scheme}{host}:{}", server.port()));
         options.tls = trust(self.roots.clone());
         options.user = Some("u".to_owned());

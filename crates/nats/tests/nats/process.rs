@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::common::{NatsServer, connect, soon};
+use superstream_nats::Connection;
+
+use crate::common::{NatsServer, connect, open, soon};
+use crate::encrypted::Authority;
 
 /// Runs something in a forked child, which is gone afterwards without any clean-up.
 fn in_child(what: impl FnOnce() -> bool) -> bool {
@@ -33,10 +36,8 @@ fn descriptors() -> BTreeSet<i32> {
         .collect()
 }
 
-#[test]
-fn a_child_that_drops_its_copy_disturbs_nobody() {
-    let server = NatsServer::start();
-    let mut connection = connect(&server);
+/// Lets a child drop its copy of a connection that has a subscription, and uses it afterwards.
+fn outlives_a_copy(server: &NatsServer, mut connection: Connection) {
     let subscription = connection.subscribe("a", None, soon()).unwrap();
     let mut copy = Some(connection);
     // The child has a copy of all that is here.
@@ -50,6 +51,17 @@ fn a_child_that_drops_its_copy_disturbs_nobody() {
     assert_eq!(message.payload, b"x");
     connection.flush(soon()).unwrap();
     assert_eq!(server.connections().len(), 1);
+}
+
+#[test]
+fn a_child_that_drops_its_copy_disturbs_nobody() {
+    let server = NatsServer::start();
+    outlives_a_copy(&server, connect(&server));
+    // Nor where an end could be said within TLS.
+    let authority = Authority::new();
+    let server = authority.server("localhost", "");
+    let options = authority.options("tls://", "localhost", &server);
+    outlives_a_copy(&server, open(&options).unwrap());
 }
 
 #[test]
