@@ -89,13 +89,11 @@ impl Wire {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             match self.read(parser)? {
-                Came::Bytes => {}
                 Came::End => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Came::Nothing => {
-                    if !self.wait_readable(deadline)? {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                }
+                // However much comes.
+                Came::Bytes if Instant::now() < deadline => {}
+                Came::Nothing if self.wait_readable(deadline)? => {}
+                Came::Bytes | Came::Nothing => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
         self.take_encrypted();
@@ -205,7 +203,8 @@ impl Wire {
             if self.out.is_empty() {
                 return Ok(true);
             }
-            if !self.wait(libc::POLLOUT, deadline)? {
+            // One who takes little by little does not keep us either.
+            if Instant::now() >= deadline || !self.wait(libc::POLLOUT, deadline)? {
                 return Ok(false);
             }
         }
