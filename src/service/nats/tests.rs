@@ -214,14 +214,14 @@ fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
         "internal.startClient.9f2c1e7a",
         r#"{"start":false,"error":"wait"}"#,
     );
+    let no = |heard: &Heard| matches!(heard, Heard::Start { start, .. } if !start.start);
+    let heard = hear(&mut nats, "its word not to start", no);
+    assert!(format!("{heard:?}").contains("wait"));
     service.say("internal.startClient.9f2c1e7a", "{");
     service.say(
         "internal.startClient.9f2c1e7a",
         r#"{"start":true,"optimized_configuration":{"linger.ms":100}}"#,
     );
-    let no = |heard: &Heard| matches!(heard, Heard::Start { start, .. } if !start.start);
-    let heard = hear(&mut nats, "its word not to start", no);
-    assert!(format!("{heard:?}").contains("wait"));
     let yes = |heard: &Heard| matches!(heard, Heard::Start { start, .. } if start.start);
     let heard = hear(&mut nats, "its word to start", yes);
     assert!(format!("{heard:?}").contains("linger.ms"), "{heard:?}");
