@@ -129,7 +129,6 @@ impl Transport for Nats {
         limit: Duration,
     ) -> Result<Registration, Failure> {
         let deadline = Instant::now() + limit;
-        json(message)?;
         let body = self.link.request(REGISTER, deadline, |id| {
             let over_this = RegisterClient {
                 nats_connection_id: Some(id.to_owned()),

@@ -1,142 +1,14 @@
 //! Against the real nats-server, with the deployed service and with our own: what they are told, and what
 //! they answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+mod service;
 
-use serde_json::{Value, json};
-use superstream_nats::{Connection, Options};
+use serde_json::Value;
 use superstream_nats_server::{NatsServer, wait_until};
 use superstream_protocol::{ClientKind, Registered};
 
+use self::service::{MOVED, Service, address, connect, soon};
 use super::*;
-use crate::lock::lock;
-
-const MOVED: &str = "internal_tasks.clientReconnectionUpdate";
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
-
-/// A service by a script, that knows what it was told.
-struct Service {
-    told: Arc<Mutex<Vec<(String, String)>>>,
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-    port: u16,
-}
-
-impl Service {
-    fn at(
-        server: &NatsServer,
-        answer: impl Fn(&str, &str) -> Option<Value> + Send + 'static,
-    ) -> Self {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let ends = Arc::new(AtomicBool::new(false));
-        let mut connection = connect(server.port());
-        for subjects in ["internal.*", "internal_tasks.>"] {
-            connection.subscribe(subjects, None, soon()).unwrap();
-        }
-        connection.flush(soon()).unwrap();
-        let (all, over) = (Arc::clone(&told), Arc::clone(&ends));
-        let thread = std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                let until = Instant::now() + Duration::from_millis(20);
-                let Ok(message) = connection.next(until) else {
-                    return;
-                };
-                let Some(message) = message else { continue };
-                let text = String::from_utf8(message.payload).unwrap();
-                let reply = answer(&message.subject, &text);
-                lock(&all).push((message.subject, text));
-                if let (Some(reply), Some(to)) = (reply, message.reply) {
-                    let reply = reply.to_string();
-                    connection
-                        .publish(&to, None, reply.as_bytes(), soon())
-                        .unwrap();
-                }
-            }
-        });
-        Self {
-            told,
-            ends,
-            thread: Some(thread),
-            port: server.port(),
-        }
-    }
-
-    /// The deployed one: it registers, and answers a reconnection with nothing of interest.
-    fn deployed(server: &NatsServer) -> Self {
-        Self::at(server, |subject, _| match subject {
-            REGISTER => Some(json!({
-                "account_name": "default", "learning_factor": 20, "client_hash": "9f2c1e7a",
-            })),
-            MOVED => Some(json!("thanks")),
-            _ => None,
-        })
-    }
-
-    /// Ours.
-    fn ours(server: &NatsServer) -> Self {
-        Self::at(server, |subject, text| match subject {
-            REGISTER => Some(json!({
-                "account_name": "default", "learning_factor": 0, "client_hash": "h", "start": true,
-                "optimized_configuration": {"linger.ms": 100}, "report_interval_ms": 1000,
-            })),
-            CONFIG => Some(json!({"error": "no such mode", "status": 422})),
-            ERRORS if text.contains("busy") => Some(json!({"error": "later", "status": 429})),
-            REPORTS => {
-                let reports: Reports = serde_json::from_str(text).unwrap();
-                Some(json!({"reports": reports.reports.iter().map(taken).collect::<Vec<_>>()}))
-            }
-            MOVED => Some(json!({"error": "no such client", "status": 404})),
-            _ => Some(json!({})),
-        })
-    }
-
-    /// Sends something to clients.
-    fn say(&self, subject: &str, payload: &str) {
-        let mut connection = connect(self.port);
-        connection
-            .publish(subject, None, payload.as_bytes(), soon())
-            .unwrap();
-        connection.flush(soon()).unwrap();
-    }
-
-    /// What it was told on a subject.
-    fn told(&self, subject: &str) -> Vec<String> {
-        let told = lock(&self.told);
-        let meant = told.iter().filter(|(name, _)| name == subject);
-        meant.map(|(_, text)| text.clone()).collect()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn address(port: u16) -> Address {
-    Address::parse(&format!("127.0.0.1:{port}")).unwrap()
-}
-
-fn connect(port: u16) -> Connection {
-    let options = Options {
-        server: address(port),
-        user: None,
-        password: None,
-        name: "a service".to_owned(),
-        tls: superstream_settings::tls().unwrap(),
-        ping_every: Duration::from_secs(60),
-        max_kept_bytes: 1024 * 1024,
-    };
-    Connection::open(&options, &[], soon()).unwrap()
-}
 
 fn nats(server: &NatsServer, token: Option<&str>) -> Nats {
     let token = token.map(|text| Token::parse(text).unwrap());
@@ -339,6 +211,32 @@ fn one_that_our_service_does_not_know_any_more_is_to_register_again() {
     };
     hear(&mut nats, "that it is not known", |heard| *heard == unknown);
     assert!(nats.known.is_empty());
+    assert!(register(&mut nats).is_ok());
+}
+
+/// The deployed service sees by the end of the connection that its clients are gone.
+#[test]
+fn a_connection_that_serves_nobody_is_closed_after_a_while() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    register(&mut nats).unwrap();
+    service.say("internal.startClient.9f2c1e7a", r#"{"start":true}"#);
+    hear(&mut nats, "its word", |heard| {
+        matches!(heard, Heard::Start { .. })
+    });
+    nats.goodbye("9f2c1e7a").unwrap();
+    nats.look().unwrap();
+    assert!(
+        nats.link.current().is_some(),
+        "the next client may come soon"
+    );
+    assert!(nats.look_at().is_some_and(|at| at > Instant::now()));
+    nats.unasked.idle_since = Instant::now().checked_sub(unasked::IDLE);
+    nats.look().unwrap();
+    assert_eq!((nats.link.current(), nats.look_at()), (None, None));
+    let is_gone = || server.connections().len() == 1;
+    wait_until("its end at the server", is_gone);
     assert!(register(&mut nats).is_ok());
 }
 

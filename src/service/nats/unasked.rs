@@ -27,7 +27,7 @@ const MAX_SUBSCRIPTIONS: usize = 16;
 /// The service has so long to say that it knows a client by its new connection.
 const MOVE_LIMIT: Duration = Duration::from_secs(1);
 /// A connection that serves nobody is kept for so long: the next client does not wait for another.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// What is not understood is told this often.
 const NONSENSE_EVERY: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,7 @@ pub(super) struct Unasked {
     awaited: Vec<Awaited>,
     looked_at: Option<Instant>,
     /// The connection serves nobody since then.
-    idle_since: Option<Instant>,
+    pub(super) idle_since: Option<Instant>,
     /// Of telling the service that a client has moved to another connection.
     moving: Backoff,
     nonsense_at: Option<Instant>,
@@ -96,11 +96,7 @@ impl Nats {
             None => Some(self.link.open_at()),
             Some(_) if is_idle => {
                 let since = self.unasked.idle_since;
-                Some(
-                    since
-                        .or(last)
-                        .map_or_else(Instant::now, |since| since + IDLE),
-                )
+                Some(since.map_or_else(Instant::now, |since| since + IDLE))
             }
             Some(on) => {
                 let now = Instant::now();
