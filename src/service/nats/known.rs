@@ -36,7 +36,6 @@ pub(super) struct Named {
     pub(super) kind_is_told: bool,
     /// What an error text begins with.
     origin: String,
-    connection_id: i64,
     /// The connection that the service knows the client by.
     pub(super) on: u64,
     /// The subscription to updates.
@@ -92,10 +91,12 @@ impl Known {
             kind: message.kind,
             kind_is_told: false,
             origin: origin(client_hash, message),
-            connection_id: message.connection_id,
             on,
             updates: None,
-            topics: Topics::default(),
+            topics: Topics {
+                connection_id: message.connection_id,
+                ..Topics::default()
+            },
             topics_told: None,
             order: self.registrations,
         };
@@ -177,8 +178,11 @@ impl Named {
     /// is time. Partitions are never taken away.
     pub(super) fn topics(&mut self, report: Option<&ClientReport>) -> Option<Vec<u8>> {
         let before = self.topics_told.map(|_| self.topics.clone());
-        self.topics.connection_id = self.connection_id;
         if let Some(report) = report {
+            // It may have been read since the registration.
+            if report.connection_id != 0 {
+                self.topics.connection_id = report.connection_id;
+            }
             let topics = &mut self.topics;
             add(
                 &mut topics.producer_topics_partitions,
@@ -308,6 +312,13 @@ mod tests {
         // It may not have got through.
         named.topics_are_not_told();
         assert!(named.topics(Some(&report(&[0]))).is_some());
+        named.topics_are_told();
+        let of_another = ClientReport {
+            connection_id: 4,
+            ..report(&[0])
+        };
+        let told = text(named.topics(Some(&of_another))).unwrap();
+        assert!(told.contains(r#""connection_id":4"#), "{told}");
     }
 
     #[test]
