@@ -93,7 +93,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
             held &= (1 << bits) - 1;
         }
     }
-    (digits % 4 == 0).then_some(bytes)
+    digits.is_multiple_of(4).then_some(bytes)
 }
 
 #[cfg(test)]
