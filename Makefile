@@ -111,7 +111,7 @@ proof: build ## the long versions of the tests that `make test` runs in small
 	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test engine_rules --test memory \
 	  --test truth --test crowd
 	$(MAKE) --no-print-directory test-engines ENGINES='debian 2.12.1 2.16.1' \
-	  ENGINE_TESTS='memory process recovery environment faults'
+	  ENGINE_TESTS='memory process recovery environment faults connection_id'
 	$(MAKE) --no-print-directory test-engines ENGINES='1.5.0 1.9.2 2.3.0 2.12.1 2.13.0'
 	$(MAKE) --no-print-directory test-engines ENGINES=1.0.0 ENGINE_TESTS=engine_rules
 	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test python_client --test reach
