@@ -30,6 +30,9 @@ const SECRET_WORDS: [&str; 14] = [
 /// Keys that are secret without such a word; the engine itself calls them sensitive.
 const SECRET_KEYS: [&str; 2] = ["sasl.oauthbearer.config", "sasl.username"];
 
+/// Where the deployed SDKs repeat a client's tags.
+const TAGS_KEY: &str = "superstream.tags";
+
 /// A token shorter than this is not looked for inside other text: it would be found everywhere.
 const SHORTEST_TOKEN: usize = 8;
 
@@ -168,6 +171,7 @@ impl Masker {
     fn setting(&self, key: &str, value: &str) -> String {
         match is_secret(key) && !value.is_empty() {
             true => MASK.to_owned(),
+            false if key == TAGS_KEY => self.tags(value),
             false => self.address(value),
         }
     }
@@ -299,6 +303,7 @@ mod tests {
             "my": {"secret": ["hunter2", 5]},
             "proxy": "http://user:hunter2@proxy:80/x",
             "header": "Bearer the-service-token",
+            "superstream.tags": "{\"password\":\"hunter2\"}",
             "sasl.username": "",
             "linger.ms": 5,
         });

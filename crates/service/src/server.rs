@@ -278,7 +278,7 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
 type Stopped = watch::Receiver<bool>;
 
 /// Returns when the service is to stop.
-pub(crate) async fn told(mut stopped: Stopped) {
+async fn told(mut stopped: Stopped) {
     // An error means that nobody is left to say it: the same.
     drop(stopped.wait_for(|stopped| *stopped).await);
 }

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::connection::State;
 use async_nats::{Client, Message, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
+
+use super::line::Line;
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ pub enum Fate {
 
 /// Publishes and learns whether anybody heard it.
 pub struct Inbox {
-    client: Client,
+    line: Arc<Line>,
     name: String,
     last: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Fate>>>,
@@ -38,11 +39,11 @@ pub struct Inbox {
 
 impl Inbox {
     /// The inbox, and what comes in, which somebody has to [`Inbox::read`].
-    pub async fn open(client: Client) -> Option<(Arc<Self>, Subscriber)> {
+    pub async fn open(client: &Client, line: Arc<Line>) -> Option<(Arc<Self>, Subscriber)> {
         let name = client.new_inbox();
         let messages = client.subscribe(format!("{name}.*")).await.ok()?;
         let inbox = Self {
-            client,
+            line,
             name,
             last: AtomicU64::new(0),
             waiting: Mutex::default(),
@@ -79,7 +80,7 @@ impl Inbox {
     /// Publishes something.
     pub async fn tell(&self, subject: String, payload: Vec<u8>) -> Fate {
         // Without a connection it would lie in the queue, and be said when nobody expects it.
-        if self.client.connection_state() != State::Connected {
+        if !self.line.is_up() {
             return Fate::Unknown;
         }
         let number = self.last.fetch_add(1, Ordering::Relaxed);
@@ -90,12 +91,9 @@ impl Inbox {
             .insert(number, tell);
         let inbox = format!("{}.{number}", self.name);
         let asking = async {
-            let payload = payload.into();
-            self.client
-                .publish_with_reply(subject, inbox.clone(), payload)
-                .await
-                .ok()?;
-            self.client.publish(inbox, "".into()).await.ok()?;
+            let asked = self.line.ask(subject, inbox.clone(), payload);
+            asked.await.ok()?;
+            self.line.say(inbox, Vec::new()).await.ok()?;
             told.await.ok()
         };
         let fate = tokio::time::timeout(PATIENCE, asking).await;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::connection::State;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +23,7 @@ impl Post {
         let mut lost_at = Instant::now();
         loop {
             sleep(ROUND.min(pause)).await;
-            if self.client.connection_state() != State::Connected {
+            if !self.line.is_up() {
                 lost_at = Instant::now();
             }
             // Clients that lost the same server need a while to come back.

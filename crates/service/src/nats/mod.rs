@@ -8,12 +8,14 @@
 //! | `subject` | the subjects |
 //! | `talk` | one message: what is asked of the directory, and the answer |
 //! | `words` | what the SDKs say and expect |
+//! | `line` | what goes out |
 //! | `inbox` | whether anybody heard what was published |
 //! | `starts` | start messages and updates |
 //! | `looks` | whether clients that say nothing are still there |
 
 mod connect;
 mod inbox;
+mod line;
 mod looks;
 mod starts;
 mod subject;
@@ -21,18 +23,17 @@ mod talk;
 mod words;
 
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::connection::State;
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 pub use connect::NatsError;
 use inbox::Inbox;
+use line::Line;
 pub use subject::NAMES as MESSAGES;
 
 use crate::directory::Directory;
@@ -50,7 +51,9 @@ const BUDGET: u32 = 64 * 1024;
 const WORKERS: usize = 32;
 /// Clients whose start is cared for at once.
 const STARTS: usize = 10_000;
-/// How long messages that were taken may be worked on when the service stops.
+/// How long what the server has sent already may take to arrive when the service stops.
+const ARRIVAL: Duration = Duration::from_secs(2);
+/// How long messages that were taken may be worked on then.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a NATS server is reached.
@@ -68,7 +71,7 @@ pub struct Options {
 
 /// What everything that is done over one connection needs.
 struct Post {
-    client: Client,
+    line: Arc<Line>,
     directory: Arc<Directory>,
     tally: Arc<Tally>,
     inbox: Arc<Inbox>,
@@ -80,8 +83,7 @@ struct Post {
 /// The service over NATS, as it runs.
 pub struct Nats {
     post: Arc<Post>,
-    stop: watch::Sender<bool>,
-    receivers: Vec<JoinHandle<()>>,
+    receivers: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
     helpers: Vec<JoinHandle<()>>,
 }
 
@@ -90,10 +92,11 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
     let tally = directory.tally().clone();
     let client = connect::connect(options, tally.clone()).await?;
     let updates = directory.updated();
-    let inbox = Inbox::open(client.clone()).await;
+    let line = Arc::new(Line::new(client.clone()));
+    let inbox = Inbox::open(&client, line.clone()).await;
     let (inbox, bounces) = inbox.ok_or(NatsError::Closed)?;
     let post = Arc::new(Post {
-        client,
+        line,
         directory,
         tally,
         inbox: inbox.clone(),
@@ -101,16 +104,13 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
         workers: Semaphore::new(WORKERS),
         starts: Arc::new(Semaphore::new(STARTS)),
     });
-    let (stop, stopped) = watch::channel(false);
     let mut receivers = Vec::new();
     for subject in subject::SUBSCRIPTIONS {
-        let messages = post.client.queue_subscribe(subject, QUEUE.to_owned()).await;
+        let messages = client.queue_subscribe(subject, QUEUE.to_owned()).await;
         let messages = messages.map_err(|_| NatsError::Closed)?;
-        receivers.push(tokio::spawn(receive(
-            post.clone(),
-            messages,
-            stopped.clone(),
-        )));
+        let (stop, stopped) = oneshot::channel();
+        let receiver = tokio::spawn(receive(post.clone(), messages, stopped));
+        receivers.push((stop, receiver));
     }
     let helpers = vec![
         tokio::spawn(inbox.read(bounces)),
@@ -119,7 +119,6 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
     ];
     Ok(Nats {
         post,
-        stop,
         receivers,
         helpers,
     })
@@ -127,39 +126,50 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
 
 impl Nats {
     /// Takes nothing more, finishes what was taken, and ends.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
+    pub async fn stop(mut self) {
+        if tokio::time::timeout(ARRIVAL, self.receive_no_more())
+            .await
+            .is_err()
+        {
+            log::debug!("the NATS server does not answer any more");
+        }
         let finished = tokio::time::timeout(STOP_TIMEOUT, async {
-            for receiver in self.receivers {
-                let _ = receiver.await;
-            }
             // Who has all of it knows that nothing is worked on any more.
             let _all = self.post.budget.acquire_many(BUDGET).await;
-            if self.post.client.connection_state() == State::Connected {
-                let _ = self.post.client.flush().await;
-            }
+            self.post.line.flush().await;
         });
         if finished.await.is_err() {
             log::warn!("some messages were not finished when the service stopped");
         }
-        for helper in self.helpers {
+        for helper in &self.helpers {
             helper.abort();
+        }
+    }
+
+    /// Takes what the server has sent already, and has it send nothing more.
+    ///
+    /// The client library forgets a subscription when it has next something to do after it has told
+    /// the server so: where that is to say something else, it would lose what was under way. So there
+    /// is silence meanwhile, and one subscription is ended after the other.
+    async fn receive_no_more(&mut self) {
+        let _silence = self.post.line.silence().await;
+        for (stop, receiver) in self.receivers.drain(..) {
+            let _ = stop.send(());
+            let _ = receiver.await;
         }
     }
 }
 
 /// Takes what comes for one subscription, until the service is to stop.
-async fn receive(post: Arc<Post>, mut messages: Subscriber, stopped: watch::Receiver<bool>) {
-    let mut stop = pin!(crate::server::told(stopped));
+async fn receive(post: Arc<Post>, mut messages: Subscriber, mut stop: oneshot::Receiver<()>) {
     let mut is_draining = false;
     loop {
         tokio::select! {
             biased;
-            () = &mut stop, if !is_draining => {
+            _ = &mut stop, if !is_draining => {
                 // What the server has sent already still comes.
                 is_draining = true;
-                let is_there = post.client.connection_state() == State::Connected;
-                if !is_there || messages.drain().await.is_err() {
+                if !post.line.is_up() || messages.drain().await.is_err() {
                     return;
                 }
             }

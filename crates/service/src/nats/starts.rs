@@ -103,8 +103,8 @@ impl Post {
 
     async fn update(&self, client: &str, update: &Update) {
         let told = self
-            .client
-            .publish(subject::updates(client), words::update(update).into());
+            .line
+            .say(subject::updates(client), words::update(update));
         if let Err(error) = told.await {
             log::warn!("an update could not be published: {error}");
         }

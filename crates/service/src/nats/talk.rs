@@ -22,10 +22,9 @@ use crate::tally::Outcome;
 /// Where the service listens itself: an answer there would be a question.
 const OWN: [&str; 2] = ["internal.", "internal_tasks."];
 
-/// What became of a message.
+/// A message that was taken.
 struct Done {
     answer: Vec<u8>,
-    status: StatusCode,
     then: Then,
 }
 
@@ -40,7 +39,6 @@ impl Done {
     fn with(answer: Vec<u8>) -> Self {
         Self {
             answer,
-            status: StatusCode::OK,
             then: Then::Nothing,
         }
     }
@@ -68,7 +66,7 @@ impl Post {
         self.tally.nats_message(subject.number());
         let done = self.answer(subject, &message).await;
         let (answer, status, then) = match done {
-            Ok(done) => (done.answer, done.status.as_u16(), done.then),
+            Ok(done) => (done.answer, StatusCode::OK.as_u16(), done.then),
             Err(error) => (words::problem(&error), error.status(), Then::Nothing),
         };
         self.tally.nats_outcome(Outcome::of(status));
@@ -76,7 +74,7 @@ impl Post {
             && !OWN.iter().any(|own| reply.starts_with(own))
         {
             self.tally.answer(status);
-            if let Err(error) = self.client.publish(reply, answer.into()).await {
+            if let Err(error) = self.line.say(reply.to_string(), answer).await {
                 log::warn!("a question could not be answered: {error}");
             }
         }
@@ -122,15 +120,7 @@ impl Post {
                 self.ask(client, |d, client| d.error(client, error)).await
             }
             Subject::Topics(client) => {
-                let mut report: ClientReport = read(message, MAX_REPORTS_BODY)?;
-                // -1 is a partition that was not chosen yet.
-                for partitions in report
-                    .producer_topics_partitions
-                    .values_mut()
-                    .chain(report.consumer_group_topics_partitions.values_mut())
-                {
-                    partitions.retain(|partition| *partition >= 0);
-                }
+                let report: ClientReport = read(message, MAX_REPORTS_BODY)?;
                 self.ask(named(client)?, |d, client| d.report(client, report))
                     .await
             }
@@ -140,13 +130,12 @@ impl Post {
                 self.ask(named(client)?, |_, _| Ok(())).await
             }
             Subject::GetSchema(client) => {
-                let heard = self.ask(named(client)?, |_, _| Ok(())).await;
-                let mut done = heard.unwrap_or_else(|_| Done::empty());
-                done.answer = b"{\"error\":\"schema not found\"}".to_vec();
-                Ok(Done {
-                    status: StatusCode::NOT_FOUND,
-                    ..done
-                })
+                if let Ok(client) = named(client) {
+                    // The answer is the same for those that nobody knows.
+                    let _ = self.ask(client, |_, _| Ok(())).await;
+                }
+                let answer = b"{\"error\":\"schema not found\"}".to_vec();
+                Ok(Done::with(answer))
             }
             Subject::Reports => {
                 let reports: Reports = read(message, MAX_REPORTS_BODY)?;

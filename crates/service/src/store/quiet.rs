@@ -68,7 +68,7 @@ impl Looks {
 }
 
 impl Store {
-    fn looks(&self) -> Looks {
+    pub(super) fn looks(&self) -> Looks {
         Looks::of(self.report_interval())
     }
 
@@ -130,9 +130,10 @@ impl Store {
 
     /// Keeps the new connection of a client. False where the client is unknown.
     pub fn reconnect(&self, hash: &str, connection_id: Option<&str>) -> Result<bool, StoreError> {
+        let now = now_ms();
         self.change(|t| {
-            let sql = "UPDATE clients SET nats_connection_id = ?2 WHERE hash = ?1";
-            Ok(t.execute(sql, params![hash, connection_id])? > 0)
+            let sql = "UPDATE clients SET nats_connection_id = ?2, seen_ms = ?3 WHERE hash = ?1";
+            Ok(t.execute(sql, params![hash, connection_id, now])? > 0)
         })
     }
 

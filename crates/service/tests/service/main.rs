@@ -9,6 +9,7 @@ mod common;
 mod limits;
 mod lists;
 mod metrics;
+mod nats;
 mod process;
 mod reports;
 mod savings;

@@ -4,6 +4,7 @@ mod figures;
 mod migration;
 mod plans;
 mod prune;
+mod quiet;
 
 use superstream_protocol::{ClientReport, RegisterClient, StartClient};
 

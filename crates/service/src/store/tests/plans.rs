@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checks that SQLite finds what it is asked for with an index, as it tells it itself.
-fn is_found_by(sql: &str, index: &str) {
+pub fn is_found_by(sql: &str, index: &str) {
     let store = store();
     let connection = store.lock();
     let explain = format!("EXPLAIN QUERY PLAN {sql}");
