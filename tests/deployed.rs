@@ -1,6 +1,7 @@
 //! A service as the deployed one is: it is told no more than that one understands, and what it says
 //! late, twice, badly or never harms nobody.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -46,6 +47,8 @@ fn say_until(
     while !is_heard() {
         assert!(Instant::now() < deadline, "{payload} has no effect");
         service.nats().publish(subject, payload);
+        // Nor does it hear everything who is told more than he keeps.
+        thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -102,6 +102,19 @@ fn down_by(transport: Transport, faults: &[Fault]) {
     });
 }
 
+/// The same where it is the client that is wrong: what it is told is no fault of the service's.
+#[track_caller]
+fn refused_by(transport: Transport, faults: &[Fault]) {
+    faulty::each(faults, |fault| {
+        let why = fault.why;
+        let service = fault.serve(transport);
+        let status = unharmed(LONG, &service.environment(&[]));
+        assert_eq!(status["service"]["state"], "up", "{status:#}");
+        let note = status["note"].as_str().unwrap();
+        assert!(note.contains(why), "{note}");
+    });
+}
+
 /// A registration that is answered with this body; the status of the client.
 #[track_caller]
 fn answered_with(transport: Transport, body: String) -> Value {
@@ -169,14 +182,13 @@ fn an_error_of_the_service(transport: Transport) {
 }
 
 fn a_service_that_refuses_the_client(transport: Transport) {
-    for fault in faulty::refusals() {
-        let why = fault.why;
-        let service = fault.serve(transport);
-        let status = unharmed(LONG, &service.environment(&[]));
-        assert_eq!(status["service"]["state"], "up");
-        let note = status["note"].as_str().unwrap();
-        assert!(note.contains(why), "{note}");
-    }
+    refused_by(transport, &faulty::refusals());
+}
+
+#[test]
+fn a_server_of_nats_that_refuses_the_client() {
+    refused_by(Transport::Nats, &faulty::nats::refusals());
+    refused_by(Transport::Nats, &faulty::nats::expulsions());
 }
 
 #[test]

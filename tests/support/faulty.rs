@@ -118,9 +118,10 @@ pub fn each(faults: &[Fault], attempt: impl Fn(Fault) + Sync) {
                 (fault.name.clone(), scope.spawn(move || attempt(own)))
             };
             let begun: Vec<_> = some.iter().map(begin).collect();
-            for (name, tried) in begun {
-                assert!(tried.join().is_ok(), "{name}");
-            }
+            let tried = begun.into_iter().map(|(name, tried)| (name, tried.join()));
+            let failed = tried.filter(|(_, result)| result.is_err());
+            let failed: Vec<String> = failed.map(|(name, _)| name).collect();
+            assert!(failed.is_empty(), "{failed:?}");
         });
     }
 }

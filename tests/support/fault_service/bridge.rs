@@ -232,7 +232,7 @@ fn request_of(message: &Message) -> Option<Request> {
         }
         _ => match subject.strip_prefix("internal_tasks.clientsUpdate.goodbye.") {
             Some(hash) => ("DELETE", format!("/v1/clients/{hash}")),
-            None if subject.starts_with("internal.updates.") => return None,
+            None if is_for_clients(subject) => return None,
             None => ("PUB", subject.to_owned()),
         },
     };
@@ -244,6 +244,11 @@ fn request_of(message: &Message) -> Option<Request> {
         registrations_before: 0,
         connection: 0,
     })
+}
+
+fn is_for_clients(subject: &str) -> bool {
+    let theirs = ["internal.updates.", "internal.startClient."];
+    theirs.iter().any(|start| subject.starts_with(start))
 }
 
 /// `[clientHash: 1f] [sdk: c][version: 1][tags: ] what went wrong`

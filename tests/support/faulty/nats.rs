@@ -20,6 +20,7 @@ pub fn all() -> Vec<Fault> {
     all.extend(endless());
     all.extend(broken_off());
     all.extend(errors());
+    all.extend(expulsions());
     all.extend(not_nats());
     all
 }
@@ -105,21 +106,27 @@ pub fn broken_off() -> Vec<Fault> {
         .into()
 }
 
+/// The server lets the client in no longer.
+pub fn expulsions() -> Vec<Fault> {
+    ["'Authorization Violation'", "'User Authentication Expired'"]
+        .map(|text| error(text, "uth", Then::Close))
+        .into()
+}
+
+fn error(text: &'static str, why: &'static str, then: Then) -> Fault {
+    let name = format!("{text}, then {then:?}");
+    Fault::new(name, why, move |_, stream| {
+        stream.write_all(format!("-ERR {text}\r\n").as_bytes())?;
+        match then {
+            Then::KeepAlive => silence(),
+            then => Ok(then),
+        }
+    })
+}
+
 /// The server says no, and stays or goes.
 pub fn errors() -> Vec<Fault> {
-    let error = |text: &'static str, then: Then| {
-        let name = format!("{text}, then {then:?}");
-        Fault::new(name, "", move |_, stream| {
-            stream.write_all(format!("-ERR {text}\r\n").as_bytes())?;
-            match then {
-                Then::KeepAlive => silence(),
-                then => Ok(then),
-            }
-        })
-    };
     [
-        ("'Authorization Violation'", Then::Close),
-        ("'User Authentication Expired'", Then::Close),
         ("'Stale Connection'", Then::Close),
         ("'Unknown Protocol Operation'", Then::Close),
         ("'maximum connections exceeded'", Then::Close),
@@ -131,7 +138,7 @@ pub fn errors() -> Vec<Fault> {
             Then::KeepAlive,
         ),
     ]
-    .map(|(text, then)| error(text, then))
+    .map(|(text, then)| error(text, "", then))
     .into()
 }
 
@@ -201,7 +208,7 @@ pub fn greetings() -> Vec<Fault> {
     let elsewhere = format!("INFO {others}\r\n");
     let encrypted = INFO.replace("\"proto\"", "\"tls_required\":true,\"proto\"");
     let tiny = INFO.replace("1048576", "1");
-    let says: [(&str, &str, bool); 15] = [
+    let says: [(&str, &str, bool); 14] = [
         ("HTTP/1.1 400 Bad Request\r\n\r\n", "", false),
         ("lolwut\r\n", "", true),
         ("\u{0}\u{0}\u{0}\u{0}", "", false),
@@ -216,7 +223,6 @@ pub fn greetings() -> Vec<Fault> {
         (&encrypted, "", true),
         (&elsewhere, "", false),
         (&tiny, "", true),
-        ("+OK\r\n-ERR 'Authorization Violation'\r\n", "", false),
     ];
     for (text, why, stays) in says {
         let name = format!("{text:.40}{}", if stays { " and stays" } else { "" });
@@ -226,19 +232,27 @@ pub fn greetings() -> Vec<Fault> {
             if stays { hang() } else { Ok(Greeting::Close) }
         }));
     }
-    for error in [
-        "'Authorization Violation'",
-        "'Unknown Protocol Operation'",
-        "",
-    ] {
-        let text = format!("{INFO}-ERR {error}\r\n");
-        let name = format!("INFO, then {error}");
-        all.push(Fault::greeting(name, "", move |_, socket| {
-            io::Write::write_all(socket, text.as_bytes())?;
-            Ok(Greeting::Close)
-        }));
-    }
+    all.push(after_info("'Unknown Protocol Operation'", ""));
+    all.push(after_info("", ""));
     all
+}
+
+/// The server is there, and lets nobody in.
+pub fn refusals() -> Vec<Fault> {
+    let said = [
+        "'Authorization Violation'",
+        "'authorization violation'",
+        "'User Authentication Expired'",
+    ];
+    said.map(|error| after_info(error, "uth")).into()
+}
+
+fn after_info(error: &str, why: &'static str) -> Fault {
+    let text = format!("{INFO}-ERR {error}\r\n");
+    Fault::greeting(format!("INFO, then {error}"), why, move |_, socket| {
+        io::Write::write_all(socket, text.as_bytes())?;
+        Ok(Greeting::Close)
+    })
 }
 
 /// Until the test is over.
