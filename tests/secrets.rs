@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use superstream_nats_server::NatsServer;
 use superstream_tests::driver::{Driver, PATIENCE};
 use superstream_tests::fault_service::{FaultService, Request, reply};
 use superstream_tests::marks::{
@@ -342,6 +343,15 @@ const RULES: &str = "[[rule]]\n[rule.configuration]\n\"linger.ms\" = 50\n";
 /// The reference service: what it keeps, what it logs, and what it shows.
 #[test]
 fn what_the_service_keeps_and_shows() {
+    keeps_and_shows(Transport::Http);
+}
+
+#[test]
+fn what_the_service_keeps_and_shows_of_clients_over_nats() {
+    keeps_and_shows(Transport::Nats);
+}
+
+fn keeps_and_shows(transport: Transport) {
     for product in PRODUCTS {
         let (mut marks, mut seen) = (Marks::default(), Seen::default());
         let token = marks.of("SUPERSTREAM_TOKEN");
@@ -350,8 +360,16 @@ fn what_the_service_keeps_and_shows() {
         let options = ["--verbose", "--report-interval", "1s", "--db"].map(OsStr::new);
         let database = folder.join("db").into_os_string();
         let options = [&options[..], &[&database]].concat();
-        let service = Service::start(RULES, &token, &options, File::create(&log).unwrap());
-        let (mut driver, all) = application(product, &service.url, &token, &mut marks, &[]);
+        let log_file = File::create(&log).unwrap();
+        let server = transport.is_nats().then(NatsServer::start);
+        let service = match &server {
+            None => Service::start(RULES, &token, &options, log_file),
+            Some(server) => Service::start_with_nats(server, RULES, &token, &options, log_file),
+        };
+        let host = server.as_ref().map_or(service.url.clone(), NatsServer::url);
+        let (mut driver, mut all) = application(product, &host, &token, &mut marks, &[]);
+        // The tools ask the service over HTTP.
+        all.push(("SUPERSTREAM_HOST", service.url.clone()));
         set_marks(&mut driver, product, &mut marks);
         works(&mut driver, 0);
         let deadline = Instant::now() + PATIENCE;

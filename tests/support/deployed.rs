@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::driver::PATIENCE;
+use crate::Library;
+use crate::driver::{Driver, PATIENCE};
 use crate::fault_service::{FaultService, Request, Stream, Then};
 use crate::transports::Transport;
 
@@ -102,4 +103,69 @@ impl Newcomer<'_> {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// An application in front of a service.
+pub fn start(service: &FaultService, timeout: Duration, more: &[(&str, &str)]) -> Driver {
+    let timeout = timeout.as_millis().to_string();
+    let mut all = service.environment(&[("SUPERSTREAM_RESPONSE_TIMEOUT", &timeout)]);
+    all.extend_from_slice(more);
+    Driver::start(Library::DropIn, &all)
+}
+
+/// What the next client of this one's kind is to get.
+pub fn next(driver: &mut Driver, client: usize) -> Value {
+    driver.status(client)["at_next_start"]["optimized_configuration"].clone()
+}
+
+/// Says something until it has shown an effect: who does not listen yet has not heard it.
+#[track_caller]
+pub fn say_until(
+    service: &FaultService,
+    subject: &str,
+    payload: &str,
+    mut is_heard: impl FnMut() -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_heard() {
+        assert!(Instant::now() < deadline, "{payload} has no effect");
+        service.nats().publish(subject, payload);
+        // Nor does it hear everything who is told more than he keeps.
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What the server itself calls it.
+pub fn connection_id(service: &FaultService) -> String {
+    let server = service.nats().server();
+    let name = server.monitor("/varz")["server_name"].clone();
+    let connections = server.connections();
+    let ours = |one: &&Value| {
+        let name = one["name"].as_str().unwrap_or_default();
+        name.starts_with("superstream-librdkafka/")
+    };
+    let ours: Vec<&Value> = connections.iter().filter(ours).collect();
+    assert_eq!(ours.len(), 1, "{connections:#?}");
+    format!("{}:{}", name.as_str().unwrap(), ours[0]["cid"])
+}
+
+/// An update as it comes over the wire.
+pub fn update(kind: &str, body: &str) -> String {
+    json!({"type": kind, "payload": base64(body.as_bytes())}).to_string()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |bytes: &[u8]| {
+        let number = bytes
+            .iter()
+            .fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
+        let number = number << (8 * (3 - bytes.len()));
+        let digit = |place: usize| match place <= bytes.len() {
+            true => DIGITS[(number >> (18 - 6 * place)) as usize & 63] as char,
+            false => '=',
+        };
+        (0..4).map(digit).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
+use superstream_nats_server::{NatsServer, wait_until};
 
 use crate::{built, scratch, tool, unique};
 
@@ -60,6 +61,21 @@ impl Service {
         }
     }
 
+    /// The same over a server of NATS too. Returns once it listens there.
+    pub fn start_with_nats(
+        server: &NatsServer,
+        text: &str,
+        token: &str,
+        options: &[&OsStr],
+        log: impl Into<Stdio>,
+    ) -> Self {
+        let url = server.url();
+        let nats = ["--nats", &url].map(OsStr::new);
+        let service = Self::start(text, token, &[&nats, options].concat(), log);
+        wait_until("a service that listens", || hears_registrations(server));
+        service
+    }
+
     fn get(&self, path: &str) -> Value {
         serde_json::from_str(&self.text(path)).unwrap()
     }
@@ -90,6 +106,14 @@ impl Service {
             }
         }
     }
+}
+
+/// Whether somebody does.
+fn hears_registrations(server: &NatsServer) -> bool {
+    server.connections().iter().any(|connection| {
+        let subjects = connection["subscriptions_list"].as_array();
+        subjects.is_some_and(|all| all.iter().any(|one| one == "internal.registerClient"))
+    })
 }
 
 impl Drop for Service {

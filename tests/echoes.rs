@@ -1,0 +1,214 @@
+//! A server of NATS, or the service behind it, says the token wherever it can say anything. It is in the
+//! CONNECT of each connection, and in nothing else that anybody may see.
+
+use serde_json::{Value, json};
+use superstream_nats_server::{NatsServer, wait_until};
+use superstream_tests::Library;
+use superstream_tests::deployed::{self, update};
+use superstream_tests::driver::Driver;
+use superstream_tests::fault_service::proxy::Greeting;
+use superstream_tests::fault_service::{FaultService, Nats, advise, reply};
+use superstream_tests::marks::{Marks, Seen};
+
+struct Scene {
+    service: FaultService,
+    driver: Driver,
+    marks: Marks,
+    seen: Seen,
+    token: String,
+}
+
+impl Scene {
+    /// An application with a token, in front of a service that knows the token too.
+    fn new(serve: impl FnOnce(&str) -> FaultService) -> Self {
+        let mut marks = Marks::default();
+        let (token, _) = (marks.of("SUPERSTREAM_TOKEN"), marks.of("nothing"));
+        let service = serve(&token);
+        let environment = service.environment(&[
+            ("SUPERSTREAM_TOKEN", &token),
+            ("SUPERSTREAM_DEBUG", "true"),
+            ("SUPERSTREAM_RESPONSE_TIMEOUT", "20000"),
+        ]);
+        let driver = Driver::start(Library::DropIn, &environment);
+        Self {
+            service,
+            driver,
+            marks,
+            seen: Seen::default(),
+            token,
+        }
+    }
+
+    /// Creates a client, and looks at it.
+    fn create(&mut self) -> Value {
+        self.driver.create("producer");
+        self.status()
+    }
+
+    fn status(&mut self) -> Value {
+        let status = self.driver.status(0);
+        self.seen.add("the status", status.to_string());
+        status
+    }
+
+    /// Looks at all that there is to see.
+    #[track_caller]
+    fn end(mut self) -> String {
+        self.status();
+        self.driver.expect("destroy 0", "destroyed");
+        let log = self.driver.end().stderr;
+        let received = self.service.received();
+        let (connects, rest): (Vec<&str>, Vec<&str>) = received
+            .lines()
+            .partition(|line| line.starts_with("CONNECT {"));
+        let carries = |line: &&str| line.matches("zqmark").count() == 1;
+        assert!(connects.iter().all(carries), "{connects:#?}");
+        self.seen.add("the traffic", rest.join("\n"));
+        self.seen.add("the log", log.clone());
+        self.marks.assert_none_in(&self.seen);
+        log
+    }
+}
+
+/// A service that is well, behind this.
+fn well(nats: Nats) -> FaultService {
+    FaultService::over_nats(nats, |request, stream| {
+        advise(request, stream, &json!({"linger.ms": 50}))
+    })
+}
+
+#[test]
+fn in_an_answer() {
+    let answers: [fn(&str) -> Value; 5] = [
+        |token| json!({"error": format!("no {token}"), "status": 403}),
+        |token| json!({"error": format!("no {token}")}),
+        |token| json!({"client_hash": token, "account_name": token, "start": true}),
+        |token| json!({"client_hash": "h", "account_name": token, "start": false, "error": token}),
+        |token| {
+            let advice = json!({"client.id": token, "linger.ms": token, token: token});
+            json!({"client_hash": "h", "start": true, "optimized_configuration": advice})
+        },
+    ];
+    for answer in answers {
+        let mut scene = Scene::new(|token| {
+            let said = answer(token).to_string();
+            FaultService::over_nats(Nats::new(), move |request, stream| {
+                match request.registers() {
+                    true => reply(stream, "200 OK", &said),
+                    false => advise(request, stream, &json!({})),
+                }
+            })
+        });
+        scene.create();
+        scene.end();
+    }
+}
+
+#[test]
+fn in_a_word_to_start() {
+    let mut scene = Scene::new(|token| {
+        let no = json!({"start": false, "error": format!("not with {token}")});
+        let yes = json!({"start": true, "optimized_configuration": {"client.id": token, token: 1}});
+        deployed::serve(move |client| {
+            client.is_named()?;
+            for _ in 0..20 {
+                client.is_told(&no.to_string());
+            }
+            client.starts(&yes);
+            Ok(())
+        })
+    });
+    let status = scene.create();
+    assert_eq!(
+        status["refusals"].as_array().unwrap().len(),
+        2,
+        "{status:#}"
+    );
+    scene.end();
+}
+
+#[test]
+fn in_updates() {
+    let mut scene = Scene::new(|_| well(Nats::new()));
+    scene.create();
+    scene.service.wait_for_report("client-0");
+    let (service, token) = (&scene.service, &*scene.token);
+    let bodies = [
+        token.to_owned(),
+        json!({"enable_compression": token, "compression_type": token}).to_string(),
+        json!({"enable_compression": true, "compression_type": token}).to_string(),
+    ];
+    let subject = "internal.updates.client-0";
+    for kind in [
+        token,
+        "CompressionUpdate",
+        "ToggleReduction",
+        "LearnedSchema",
+    ] {
+        for body in &bodies {
+            service.nats().publish(subject, &update(kind, body));
+        }
+        let payload = json!({"type": kind, "payload": token}).to_string();
+        service.nats().publish(subject, &payload);
+    }
+    service.nats().publish(subject, token);
+    // It hears them in order.
+    let last = json!({"enable_compression": true, "compression_type": "lz4"}).to_string();
+    service
+        .nats()
+        .publish(subject, &update("CompressionUpdate", &last));
+    wait_until("the last one", || {
+        let next = scene.status()["at_next_start"].clone();
+        next["optimized_configuration"]["compression.type"] == "lz4"
+    });
+    scene
+        .service
+        .wait_for("what is no update is told", |request| {
+            request.is("POST", "/v1/clients/client-0/errors")
+        });
+    let log = scene.end();
+    assert!(log.contains("an update"), "{log}");
+}
+
+/// It is a part of what the connection is called at the service.
+#[test]
+fn in_the_name_of_the_server() {
+    let mut scene = Scene::new(|token| {
+        well(Nats {
+            server: NatsServer::with(&format!("server_name: \"{token}\"")),
+            ..Nats::new()
+        })
+    });
+    scene.create();
+    scene.service.wait_for_report("client-0");
+    scene.end();
+}
+
+#[test]
+fn in_an_error_of_the_server() {
+    let mut scene = Scene::new(|token| {
+        let error = format!("-ERR 'Authorization Violation of {token}'\r\n");
+        FaultService::over_nats(Nats::new(), move |request, stream| {
+            if request.registers() {
+                // The client may hang up at once.
+                let _ = stream.write_all(error.as_bytes());
+            }
+            advise(request, stream, &json!({"linger.ms": 50}))
+        })
+    });
+    scene.create();
+    scene.end();
+
+    for quotes in ["", "'"] {
+        let mut scene = Scene::new(|token| {
+            let error = format!("-ERR {quotes}who is {token}?{quotes}\r\n");
+            well(Nats::new().greeting(move |_, socket| {
+                std::io::Write::write_all(socket, error.as_bytes())?;
+                Ok(Greeting::Close)
+            }))
+        });
+        let status = scene.create();
+        assert_eq!(status["service"]["state"], "down", "{status:#}");
+        scene.end();
+    }
+}

@@ -1,0 +1,161 @@
+//! What a deployed service says to clients that run: what this library can do is for the next client,
+//! and the rest harms nobody.
+
+use std::time::Duration;
+
+use serde_json::json;
+use superstream_tests::deployed::{
+    self, connection_id, next, say_until, start, tells_kind, update,
+};
+
+/// For what does come: no machine is so busy that it comes too late.
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_update_of_the_codec_is_for_the_next_client() {
+    let service = deployed::advising(json!({"linger.ms": 50}));
+    let mut driver = start(&service, LONG, &[]);
+    driver.set(&[("client.id", "same")]);
+    driver.create("producer");
+    assert_eq!(driver.get(0, "compression.codec"), "none");
+    // None of these names a codec.
+    let odd = [
+        r#"{"enable_compression":true,"compression_type":null}"#,
+        r#"{"enable_compression":true,"compression_type":"brotli"}"#,
+        r#"{"enable_compression":true,"compression_type":5}"#,
+        r#"{"enable_compression":true}"#,
+        "5",
+    ];
+    for body in odd {
+        let update = update("CompressionUpdate", body);
+        service.nats().publish("internal.updates.client-0", &update);
+    }
+    let good = update(
+        "CompressionUpdate",
+        r#"{"enable_compression":false,"compression_type":"lz4"}"#,
+    );
+    say_until(&service, "internal.updates.client-0", &good, || {
+        next(&mut driver, 0)["compression.type"] == "lz4"
+    });
+    assert_eq!(
+        driver.get(0, "compression.codec"),
+        "none",
+        "it runs already"
+    );
+
+    driver.set(&[("client.id", "same")]);
+    driver.create("producer");
+    assert_eq!(driver.get(1, "compression.codec"), "lz4");
+    assert_eq!(driver.get(1, "linger.ms"), "50");
+    driver.set(&[("client.id", "other")]);
+    driver.create("producer");
+    assert_eq!(driver.get(2, "compression.codec"), "none");
+    driver.end_quietly();
+}
+
+#[test]
+fn updates_that_are_not_for_this_library() {
+    let service = deployed::advising(json!({"linger.ms": 50}));
+    let mut driver = start(&service, LONG, &[("SUPERSTREAM_DEBUG", "true")]);
+    driver.set(&[("test.mock.num.brokers", "1")]);
+    driver.create("producer");
+    let subject = "internal.updates.client-0";
+    let schema = json!({"master_msg_name": "Order", "file_name": "orders.proto",
+                        "schema_id": "7", "desc": "CgA="});
+    let garbage = [
+        "",
+        "garbage",
+        "{}",
+        "[]",
+        r#"{"type":5,"payload":""}"#,
+        r#"{"type":"CompressionUpdate","payload":"!!!"}"#,
+        r#"{"type":"CompressionUpdate","payload":"AAAA"}"#,
+        r#"{"type":"SomethingNew","payload":"e30="}"#,
+        &"x".repeat(500_000),
+    ]
+    .map(str::to_owned);
+    let toggle = update("ToggleReduction", r#"{"enable_reduction":true}"#);
+    let learned = update("LearnedSchema", &schema.to_string());
+    for payload in garbage.iter().chain([&toggle, &learned]) {
+        service.nats().publish(subject, payload);
+    }
+    // The last of them is heard, so all of them were.
+    let good = update(
+        "CompressionUpdate",
+        r#"{"enable_compression":true,"compression_type":"lz4"}"#,
+    );
+    say_until(&service, subject, &good, || {
+        next(&mut driver, 0)["compression.type"] == "lz4"
+    });
+    service.wait_for("the service hears of what is no update", |request| {
+        request.path == "/v1/clients/client-0/errors"
+    });
+    driver.expect("produce 0 orders", "NO_ERROR");
+    let flushed = driver.say("flush 0");
+    assert!(flushed.starts_with("NO_ERROR"), "{flushed}");
+    let log = driver.end().stderr;
+    for kind in ["ToggleReduction", "LearnedSchema"] {
+        assert!(
+            log.contains(&format!("{kind} is not supported")),
+            "{kind}: {log}"
+        );
+    }
+}
+
+/// The service may give two clients of a connection one name.
+#[test]
+fn two_clients_of_one_name() {
+    let service = deployed::serve(|client| {
+        client.client_hash = "same".to_owned();
+        client.is_named()?;
+        client.starts(&json!({"start": true, "optimized_configuration": {"linger.ms": 50}}));
+        Ok(())
+    });
+    let mut driver = start(&service, LONG, &[]);
+    for client in 0..2 {
+        driver.create("producer");
+        assert_eq!(driver.get(client, "linger.ms"), "50");
+    }
+    driver.expect("destroy 0", "destroyed");
+    let update = update(
+        "CompressionUpdate",
+        r#"{"enable_compression":true,"compression_type":"zstd"}"#,
+    );
+    say_until(&service, "internal.updates.same", &update, || {
+        next(&mut driver, 1)["compression.type"] == "zstd"
+    });
+    driver.expect("destroy 1", "destroyed");
+    driver.end_quietly();
+}
+
+/// The service is told where its clients are now, and its updates reach them there.
+#[test]
+fn a_server_that_starts_again() {
+    let service = deployed::advising(json!({"linger.ms": 50}));
+    let mut driver = start(&service, LONG, &[]);
+    for kind in ["producer", "consumer"] {
+        driver.set(&[("group.id", "g")]);
+        driver.create(kind);
+    }
+    service.wait_for_several(2, "their kinds", tells_kind);
+    service.nats().without_server(|| {});
+    for hash in ["client-0", "client-1"] {
+        let path = format!("/v1/clients/{hash}/reconnected");
+        let told = service
+            .wait_for(&path, |request| request.is("POST", &path))
+            .json();
+        assert_eq!(told["new_nats_connection_id"], connection_id(&service));
+    }
+    let update = update(
+        "CompressionUpdate",
+        r#"{"enable_compression":true,"compression_type":"zstd"}"#,
+    );
+    say_until(&service, "internal.updates.client-0", &update, || {
+        next(&mut driver, 0)["compression.type"] == "zstd"
+    });
+    driver.create("producer");
+    assert_eq!(driver.get(2, "linger.ms"), "50");
+    let kinds = service.wait_for_several(3, "the new one's kind", tells_kind);
+    assert_eq!(kinds.len(), 3, "a kind is told once");
+    driver.end_quietly();
+}
