@@ -6,7 +6,7 @@ use superstream_nats_server::{NatsServer, wait_until};
 use superstream_tests::Library;
 use superstream_tests::authority::Authority;
 use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
-use superstream_tests::fault_service::{FaultService, Nats, Request, advise_reports};
+use superstream_tests::fault_service::{FaultService, Nats, Request, advise};
 use superstream_tests::transports::Transport;
 
 /// For an answer that does come: no machine is so busy that it comes too late.
@@ -20,17 +20,6 @@ fn start(environment: &[(&str, &str)]) -> Driver {
 
 fn in_front_of(service: &FaultService) -> Driver {
     start(&service.environment(&[]))
-}
-
-/// A service behind a server of the test's own.
-fn behind(server: NatsServer) -> FaultService {
-    let nats = Nats {
-        server,
-        ..Nats::new()
-    };
-    FaultService::over_nats(nats, |request, stream| {
-        advise_reports(request, stream, &json!({"linger.ms": 50}))
-    })
 }
 
 /// An application that gets its client in time, with its own configuration; the client's status.
@@ -175,7 +164,15 @@ fn a_server_that_encrypts() {
 /// A server drops whoever does not answer when it asks.
 #[test]
 fn a_server_that_asks_often() {
-    let service = behind(NatsServer::with("ping_interval: \"1s\"\nping_max: 3"));
+    // It asks nobody who speaks: there are no reports.
+    let server = NatsServer::with("ping_interval: \"1s\"\nping_max: 3");
+    let nats = Nats {
+        server,
+        ..Nats::new()
+    };
+    let service = FaultService::over_nats(nats, |request, stream| {
+        advise(request, stream, &json!({"linger.ms": 50}))
+    });
     let mut driver = in_front_of(&service);
     driver.create("producer");
     service.wait_for_report("client-0");
