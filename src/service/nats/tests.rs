@@ -1,6 +1,7 @@
 //! Against the real nats-server, with the deployed service and with our own: what they are told, and what
 //! they answer.
 
+mod creators;
 mod service;
 
 use serde_json::Value;

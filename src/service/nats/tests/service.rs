@@ -29,7 +29,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    fn at(
+    pub(super) fn at(
         server: &NatsServer,
         answer: impl Fn(&str, &str) -> Option<Value> + Send + 'static,
     ) -> Self {
