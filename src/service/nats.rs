@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use superstream_nats::Address;
 use superstream_protocol::{
-    ClientConfigUpdate, ClientError, ClientReport, RegisterClient, ReportTaken, Reports,
-    ReportsTaken,
+    ClientConfigUpdate, ClientError, ClientReport, Configuration, RegisterClient, ReportTaken,
+    Reports, ReportsTaken,
 };
 
 use super::answer::{self, never_sent};
 use super::{Failure, Heard, Registration, Transport};
 use crate::settings::Token;
+use crate::tuning;
 use known::Known;
 use link::Link;
 use unasked::Unasked;
@@ -47,6 +48,8 @@ pub struct Nats {
     quiet_limit: Duration,
     known: Known,
     unasked: Unasked,
+    /// The service is our own, as far as a registration has shown.
+    is_ours: bool,
 }
 
 impl Nats {
@@ -58,6 +61,7 @@ impl Nats {
             quiet_limit: answer::quiet_limit(patience),
             known: Known::default(),
             unasked: Unasked::default(),
+            is_ours: false,
         }
     }
 
@@ -129,9 +133,14 @@ impl Transport for Nats {
         limit: Duration,
     ) -> Result<Registration, Failure> {
         let deadline = Instant::now() + limit;
+        let config = match self.is_ours {
+            true => message.config.clone(),
+            false => with_both_names(&message.config),
+        };
         let body = self.link.request(REGISTER, deadline, |id| {
             let over_this = RegisterClient {
                 nats_connection_id: Some(id.to_owned()),
+                config: config.clone(),
                 ..message.clone()
             };
             serde_json::to_vec(&over_this).unwrap_or_default()
@@ -142,6 +151,7 @@ impl Transport for Nats {
             Registration::Answered(registered) => (true, &registered.client_hash),
             Registration::Named(registered) => (false, &registered.client_hash),
         };
+        self.is_ours = is_ours;
         if !message.dry_run {
             let on = self.link.current().unwrap_or_default();
             for updates in self.known.registered(client_hash, message, is_ours, on) {
@@ -156,10 +166,13 @@ impl Transport for Nats {
 
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure> {
         let client_hash = &message.client_hash;
-        let payload = json(message)?;
         if self.is_ours(client_hash)? {
-            return self.ask(CONFIG, &payload);
+            return self.ask(CONFIG, &json(message)?);
         }
+        let payload = json(&ClientConfigUpdate {
+            config: with_both_names(&message.config),
+            ..message.clone()
+        })?;
         let mut messages = Vec::new();
         let mut topics = None;
         if let Some(named) = self.known.get(client_hash) {
@@ -248,6 +261,19 @@ impl Transport for Nats {
 
 fn json(message: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(message).map_err(never_sent)
+}
+
+/// The engine tells a property by its own name; the deployed service knows those that Kafka's clients
+/// have for it, too.
+fn with_both_names(config: &Configuration) -> Configuration {
+    let mut both = config.clone();
+    for (key, value) in config {
+        let name = tuning::canonical(key);
+        if !config.contains_key(name) {
+            both.insert(name.to_owned(), value.clone());
+        }
+    }
+    both
 }
 
 fn taken(report: &ClientReport) -> ReportTaken {

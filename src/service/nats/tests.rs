@@ -4,7 +4,7 @@
 mod creators;
 mod service;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use superstream_nats_server::{NatsServer, wait_until};
 use superstream_protocol::{ClientKind, Registered};
 
@@ -99,14 +99,29 @@ fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
     let heard = hear(&mut nats, "its word to start", yes);
     assert!(format!("{heard:?}").contains("linger.ms"), "{heard:?}");
 
-    nats.configure(&config(hash)).unwrap();
+    let engines_names = ClientConfigUpdate {
+        config: json!({"queue.buffering.max.ms": "50", "acks": "1", "request.required.acks": "2"})
+            .as_object()
+            .cloned()
+            .unwrap(),
+        ..config(hash)
+    };
+    nats.configure(&engines_names).unwrap();
     let topics = format!("{TOPICS}{hash}");
     wait_until("the configuration", || service.told(&topics).len() == 1);
     assert_eq!(
         service.told(KIND),
         [r#"{"client_hash":"9f2c1e7a","type":"producer"}"#]
     );
-    assert_eq!(service.told(CONFIG).len(), 1);
+    let told: Vec<Value> = service
+        .told(CONFIG)
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    let both = json!({
+        "queue.buffering.max.ms": "50", "linger.ms": "50", "acks": "1", "request.required.acks": "2",
+    });
+    assert_eq!((told.len(), &told[0]["config"]), (1, &both));
     for _ in 0..2 {
         let taken = nats.report(&report(hash, &[0, 1])).unwrap();
         assert_eq!(taken.reports[0].sequence, 7);
