@@ -90,14 +90,25 @@ impl Post {
         }
     }
 
-    /// Tells a client the newest of all updates once more.
+    /// Tells a client the newest of all updates once more. Where there is a newer one by then, that
+    /// may have been told in between, and must be the last.
     pub async fn update_again(self: Arc<Self>, client: String) {
-        let name = client.clone();
-        let updates = ask(self.directory.clone(), move |directory| {
-            directory.newest_updates(&name)
-        });
-        for update in updates.await.unwrap_or_default() {
-            self.update(&client, &update).await;
+        let mut told = Vec::new();
+        loop {
+            let name = client.clone();
+            let updates = ask(self.directory.clone(), move |directory| {
+                directory.newest_updates(&name)
+            });
+            let updates = updates.await.unwrap_or_default();
+            if updates == told {
+                return;
+            }
+            for update in &updates {
+                if !told.contains(update) {
+                    self.update(&client, update).await;
+                }
+            }
+            told = updates;
         }
     }
 

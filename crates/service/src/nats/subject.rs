@@ -1,5 +1,8 @@
 //! The subjects that the service listens to, and those that it publishes to.
 
+/// What a message of a client is about, that its subject names last.
+type Named<'a> = fn(&'a str) -> Subject<'a>;
+
 /// What the service subscribes to. All its instances are one queue group: each message is for one.
 pub const SUBSCRIPTIONS: [&str; 6] = [
     "internal.registerClient",
@@ -44,7 +47,7 @@ impl<'a> Subject<'a> {
             "internal_tasks.clientReconnectionUpdate" => return Self::Reconnection,
             _ => {}
         }
-        let named: [(&str, fn(&'a str) -> Self); 6] = [
+        let named: [(&str, Named<'a>); 6] = [
             ("internal.schema.learnSchema.", Self::Sample),
             ("internal.schema.getSchema.", Self::GetSchema),
             ("internal_tasks.schema.registerSchema.", Self::MakeSchema),

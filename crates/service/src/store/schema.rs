@@ -3,9 +3,10 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::StoreError;
 
@@ -22,6 +23,10 @@ const STEPS: [&str; 3] = [
 const VERSION: i32 = STEPS.len() as i32;
 /// How long to wait for another process that has the file locked.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long to try to set the file up while others do.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long between two tries where SQLite does not wait itself.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes the file, where there is none, such that only its owner can read it.
 pub fn make_private(file: &Path) -> io::Result<()> {
@@ -33,8 +38,28 @@ pub fn make_private(file: &Path) -> io::Result<()> {
 }
 
 /// Sets a connection up, the tables in a new database, and what is missing in an older one.
+///
+/// Where several instances make one database at once, SQLite does not wait for its turn to change the
+/// journal's mode: it says at once that the file is locked.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY)?;
+    let begin = Instant::now();
+    loop {
+        match try_to_prepare(connection) {
+            Err(error) if is_locked(&error) && begin.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn is_locked(error: &StoreError) -> bool {
+    let StoreError::Sqlite(error) = error else {
+        return false;
+    };
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn try_to_prepare(connection: &mut Connection) -> Result<(), StoreError> {
     check(&*connection.transaction()?)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Each commit waits for the disk: what was acknowledged is kept.

@@ -5,7 +5,7 @@ use superstream_nats_server::NatsServer;
 
 use super::peer::{Peer, registration, service_at};
 use super::subjects::metrics;
-use crate::common::{Service, wait_until};
+use crate::common::{Service, log_file, wait_until};
 
 fn share(server: &NatsServer, db: &std::path::Path) -> Service {
     service_at(server, &["--db", db.to_str().unwrap()])
@@ -91,13 +91,17 @@ fn a_new_database_is_made_by_one_of_many() {
     for _ in 0..5 {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("db");
+        let log = |n: u32| dir.path().join(format!("log-{n}"));
         let started: Vec<_> = (0..4)
-            .map(|_| {
-                let db = db.to_str().unwrap().to_owned();
-                std::thread::spawn(move || Service::start(&["--db", &db]))
+            .map(|n| {
+                let (db, log) = (db.to_str().unwrap().to_owned(), log_file(&log(n)));
+                std::thread::spawn(move || Service::start_logging(&["--db", &db], log))
             })
             .collect();
-        let started = started.into_iter().map(|service| service.join().unwrap());
+        let started = started.into_iter().zip(0..).map(|(service, n)| {
+            let said = || std::fs::read_to_string(log(n)).unwrap();
+            service.join().unwrap_or_else(|_| panic!("{}", said()))
+        });
         let services: Vec<_> = started.collect();
         let hash = services[0].register(&json!({"type": "consumer"}));
         for service in &services {

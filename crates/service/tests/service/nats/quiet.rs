@@ -144,32 +144,33 @@ fn updates_are_told_when_they_are_made_and_again_after_a_reconnection() {
     let directory = service.directory().unwrap();
     let peer = Peer::at(&server);
     let hash = peer.register(&registration(&peer));
-    // Before it listens: it hears of it once it says of which kind it is.
-    directory
-        .push_update(&hash, "ToggleReduction", "e30=")
-        .unwrap();
     let mut updates = peer.listen(&format!("internal.updates.{hash}"));
     let toggle = json!({"type": "ToggleReduction", "payload": "e30="});
-    let told = json!({"client_hash": hash, "type": "producer"});
-    peer.say("internal.clientTypeUpdate", &told);
-    assert_eq!(updates.next_update(), toggle);
-
-    for codec in ["bHo0", "enN0ZA=="] {
+    let codec = |codec: &str| json!({"type": "CompressionUpdate", "payload": codec});
+    for update in [&toggle, &codec("bHo0"), &codec("enN0ZA==")] {
+        let text = |name: &str| update[name].as_str().unwrap();
         directory
-            .push_update(&hash, "CompressionUpdate", codec)
+            .push_update(&hash, text("type"), text("payload"))
             .unwrap();
-        let update = json!({"type": "CompressionUpdate", "payload": codec});
-        assert_eq!(updates.next_update(), update);
+        assert_eq!(updates.next_update(), *update);
     }
     let again = json!({"new_nats_connection_id": "NAT1:9", "client_hash": hash});
     peer.ask("internal_tasks.clientReconnectionUpdate", &again);
     assert_eq!(updates.next_update(), toggle);
-    let newest = json!({"type": "CompressionUpdate", "payload": "enN0ZA=="});
     assert_eq!(
         updates.next_update(),
-        newest,
+        codec("enN0ZA=="),
         "what was before it is of no use"
     );
+
+    let late = peer.register(&json!({"language": "late"}));
+    directory
+        .push_update(&late, "ToggleReduction", "e30=")
+        .unwrap();
+    let mut updates = peer.listen(&format!("internal.updates.{late}"));
+    let told = json!({"client_hash": late, "type": "producer"});
+    peer.say("internal.clientTypeUpdate", &told);
+    assert_eq!(updates.next_update(), toggle, "it listens by now");
 }
 
 #[test]
