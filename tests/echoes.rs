@@ -7,7 +7,7 @@ use superstream_tests::Library;
 use superstream_tests::deployed::{self, update};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::proxy::Greeting;
-use superstream_tests::fault_service::{FaultService, Nats, advise, reply};
+use superstream_tests::fault_service::{FaultService, Nats, Request, advise, reply};
 use superstream_tests::marks::{Marks, Seen};
 
 struct Scene {
@@ -180,6 +180,9 @@ fn in_the_name_of_the_server() {
         })
     });
     scene.create();
+    let asked = scene.service.wait_for("it", Request::registers).json();
+    let id = asked["nats_connection_id"].as_str().unwrap();
+    assert!(id.contains("masked") && id.contains(':'), "{id}");
     scene.service.wait_for_report("client-0");
     scene.end();
 }
@@ -209,6 +212,9 @@ fn in_an_error_of_the_server() {
         });
         let status = scene.create();
         assert_eq!(status["service"]["state"], "down", "{status:#}");
+        // The rest of it is told.
+        let note = status["note"].as_str().unwrap();
+        assert!(note.contains("who is "), "{note}");
         scene.end();
     }
 }

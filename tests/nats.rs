@@ -1,12 +1,11 @@
-//! What is only so over NATS: one connection for all that a process says, to a server that may start
-//! again, hang, say no, or be one of several.
+//! What is only so over NATS: one connection for all that a process says, of which no child takes a part.
 
 use serde_json::{Value, json};
 use superstream_nats_server::{NatsServer, wait_until};
 use superstream_tests::Library;
 use superstream_tests::authority::Authority;
 use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
-use superstream_tests::fault_service::{FaultService, Nats, Request, advise};
+use superstream_tests::fault_service::{FaultService, Nats, advise};
 use superstream_tests::transports::Transport;
 
 /// For an answer that does come: no machine is so busy that it comes too late.
@@ -75,11 +74,8 @@ fn a_fork_takes_no_connection_along() {
         service.wait_for_report("client-2");
         assert_eq!(service.connections(), 2, "the parent had to connect again");
         assert!(!parents.is_over());
-        let of_new = service
-            .requests()
-            .into_iter()
-            .filter(Request::registers)
-            .next_back();
+        let requests = service.requests();
+        let of_new = requests.iter().rfind(|request| request.registers());
         assert_eq!(of_new.unwrap().connection, parents.number);
         driver.end_quietly();
     }

@@ -14,7 +14,7 @@ use superstream_nats_server::NatsServer;
 use superstream_tests::driver::{Driver, PATIENCE};
 use superstream_tests::fault_service::{FaultService, Request, reply};
 use superstream_tests::marks::{
-    Marks, PRODUCTS, Product, Seen, environment, folder_named, set_marks,
+    FAILURES, Marks, PRODUCTS, Product, Seen, environment, folder_named, set_marks,
 };
 use superstream_tests::service::Service;
 use superstream_tests::transports::{Transport, answer};
@@ -158,58 +158,6 @@ fn a_client_that_works(transport: Transport) {
         marks.assert_none_in(&seen);
     }
 }
-
-/// What the engine does not take, with a mark for each `%`.
-const FAILURES: &[&[&str]] = &[
-    &["security.protocol ssl", "ssl.key.pem %"],
-    &["security.protocol ssl", "ssl.certificate.pem %"],
-    &["security.protocol ssl", "ssl.ca.pem %"],
-    &["security.protocol ssl", "ssl.ca.location /%/ca.pem"],
-    &[
-        "security.protocol ssl",
-        "ssl.key.location /%",
-        "ssl.key.password %",
-    ],
-    &[
-        "security.protocol ssl",
-        "ssl.keystore.location /%",
-        "ssl.keystore.password %",
-    ],
-    &["security.protocol ssl", "ssl.cipher.suites %"],
-    &["security.protocol ssl", "ssl.engine.location /%"],
-    &[
-        "security.protocol sasl_plaintext",
-        "sasl.kerberos.kinit.cmd kinit %{%}",
-    ],
-    &[
-        "security.protocol sasl_ssl",
-        "sasl.mechanism NOPE",
-        "sasl.password %",
-    ],
-    &[
-        "security.protocol sasl_plaintext",
-        "sasl.mechanism PLAIN",
-        "sasl.password %",
-    ],
-    &[
-        "security.protocol sasl_plaintext",
-        "sasl.mechanism OAUTHBEARER",
-        "sasl.oauthbearer.method oidc",
-        "sasl.oauthbearer.client.secret %",
-        "sasl.oauthbearer.token.endpoint.url https://user:%@127.0.0.1:1/",
-    ],
-    &["enable.idempotence true", "acks 1", "sasl.password %"],
-    &[
-        "plugin.library.paths /%/plugin.so",
-        "enable.idempotence true",
-        "acks 1",
-    ],
-    &[
-        "bootstrap.servers user:%@127.0.0.1:1",
-        "enable.idempotence true",
-        "acks 1",
-    ],
-];
 
 fn creations_that_fail(transport: Transport) {
     for product in PRODUCTS {

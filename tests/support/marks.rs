@@ -205,3 +205,55 @@ pub fn environment(marks: &mut Marks) -> Vec<(&'static str, String)> {
     }
     all
 }
+
+/// What the engine does not take, with a mark for each `%`.
+pub const FAILURES: &[&[&str]] = &[
+    &["security.protocol ssl", "ssl.key.pem %"],
+    &["security.protocol ssl", "ssl.certificate.pem %"],
+    &["security.protocol ssl", "ssl.ca.pem %"],
+    &["security.protocol ssl", "ssl.ca.location /%/ca.pem"],
+    &[
+        "security.protocol ssl",
+        "ssl.key.location /%",
+        "ssl.key.password %",
+    ],
+    &[
+        "security.protocol ssl",
+        "ssl.keystore.location /%",
+        "ssl.keystore.password %",
+    ],
+    &["security.protocol ssl", "ssl.cipher.suites %"],
+    &["security.protocol ssl", "ssl.engine.location /%"],
+    &[
+        "security.protocol sasl_plaintext",
+        "sasl.kerberos.kinit.cmd kinit %{%}",
+    ],
+    &[
+        "security.protocol sasl_ssl",
+        "sasl.mechanism NOPE",
+        "sasl.password %",
+    ],
+    &[
+        "security.protocol sasl_plaintext",
+        "sasl.mechanism PLAIN",
+        "sasl.password %",
+    ],
+    &[
+        "security.protocol sasl_plaintext",
+        "sasl.mechanism OAUTHBEARER",
+        "sasl.oauthbearer.method oidc",
+        "sasl.oauthbearer.client.secret %",
+        "sasl.oauthbearer.token.endpoint.url https://user:%@127.0.0.1:1/",
+    ],
+    &["enable.idempotence true", "acks 1", "sasl.password %"],
+    &[
+        "plugin.library.paths /%/plugin.so",
+        "enable.idempotence true",
+        "acks 1",
+    ],
+    &[
+        "bootstrap.servers user:%@127.0.0.1:1",
+        "enable.idempotence true",
+        "acks 1",
+    ],
+];

@@ -58,3 +58,26 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_read_along_however_its_bytes_are_cut() {
+        let said =
+            b"CONNECT {\"pass\":\"x\"}\r\nPING\r\nSUB _INBOX.a.* 7\r\nPUB a _INBOX.a.1 10\r\n\
+                     SUB b 8\r\n \r\nSUB c group 9\r\nPONG\r\n";
+        for length in [1, 3, said.len()] {
+            let mut lines = Lines::default();
+            for piece in said.chunks(length) {
+                lines.heed(piece);
+            }
+            assert_eq!(lines.connect.unwrap()["pass"], "x");
+            let expected = [("_INBOX.a.*", "7"), ("c", "9")];
+            let expected = expected.map(|(subject, sid)| (subject.to_owned(), sid.to_owned()));
+            assert_eq!(lines.subscriptions, expected);
+            assert_eq!((lines.pongs, lines.length), (1, said.len()));
+        }
+    }
+}
