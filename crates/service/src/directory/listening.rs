@@ -9,7 +9,7 @@ use crate::store::{KindTold, Sought};
 use crate::{quiet, registration};
 
 impl Directory {
-    /// The same of a client that will say nothing while it runs.
+    /// What [`Directory::register`] does, for a client that will say nothing while it runs.
     pub fn register_quiet(&self, message: RegisterClient) -> Result<Registration, ServiceError> {
         self.introduce(message, true)
     }
@@ -24,9 +24,9 @@ impl Directory {
         Ok(self.store.newest_updates(client)?)
     }
 
-    /// A client said something, whatever it was.
-    pub fn hear(&self, client: &str) -> Result<(), ServiceError> {
-        found(self.store.hear(client)?)
+    /// A client said something, which may show that it runs.
+    pub fn hear(&self, client: &str, runs: bool) -> Result<(), ServiceError> {
+        found(self.store.hear(client, runs)?)
     }
 
     /// A client says of which kind it is. Tells whether that is news.
@@ -49,6 +49,11 @@ impl Directory {
     /// Whether a quiet client still waits for its start message.
     pub fn awaits_start(&self, client: &str) -> Result<bool, ServiceError> {
         Ok(self.store.awaits_start(client)?)
+    }
+
+    /// Has other instances care for the start of these clients.
+    pub fn hand_over(&self, clients: &[String]) -> Result<(), ServiceError> {
+        Ok(self.store.hand_over(clients)?)
     }
 
     /// Looks for a quiet client no longer: it took a start message that told it not to start.

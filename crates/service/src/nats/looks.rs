@@ -63,11 +63,7 @@ impl Post {
             let told = self.inbox.tell(subject::start(hash), words::start(answer));
             match told.await {
                 // It is there once it says so: this may have been somebody else.
-                Fate::Heard if answer.start => return Some(false),
-                Fate::Heard => {
-                    self.look_no_more(hash.clone()).await;
-                    return None;
-                }
+                Fate::Heard => return Some(false),
                 Fate::Unheard => {}
                 Fate::Unknown => return None,
             }

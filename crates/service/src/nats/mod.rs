@@ -22,8 +22,9 @@ mod subject;
 mod talk;
 mod words;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
@@ -49,8 +50,6 @@ const QUEUE: &str = "superstream";
 const BUDGET: u32 = 64 * 1024;
 /// Messages that are worked on at once. The store does one thing at a time.
 const WORKERS: usize = 32;
-/// Clients whose start is cared for at once.
-const STARTS: usize = 10_000;
 /// How long what the server has sent already may take to arrive when the service stops.
 const ARRIVAL: Duration = Duration::from_secs(2);
 /// How long messages that were taken may be worked on then.
@@ -77,7 +76,8 @@ struct Post {
     inbox: Arc<Inbox>,
     budget: Arc<Semaphore>,
     workers: Semaphore,
-    starts: Arc<Semaphore>,
+    /// Clients whose start is under way.
+    starting: Mutex<HashSet<String>>,
 }
 
 /// The service over NATS, as it runs.
@@ -85,6 +85,7 @@ pub struct Nats {
     post: Arc<Post>,
     receivers: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
     helpers: Vec<JoinHandle<()>>,
+    looks: JoinHandle<()>,
 }
 
 /// Starts it. The NATS server may be away.
@@ -102,7 +103,7 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
         inbox: inbox.clone(),
         budget: Arc::new(Semaphore::new(BUDGET as usize)),
         workers: Semaphore::new(WORKERS),
-        starts: Arc::new(Semaphore::new(STARTS)),
+        starting: Mutex::default(),
     });
     let mut receivers = Vec::new();
     for subject in subject::SUBSCRIPTIONS {
@@ -115,18 +116,21 @@ pub async fn start(options: &Options, directory: Arc<Directory>) -> Result<Nats,
     let helpers = vec![
         tokio::spawn(inbox.read(bounces)),
         tokio::spawn(post.clone().carry(updates)),
-        tokio::spawn(post.clone().look()),
     ];
+    let looks = tokio::spawn(post.clone().look());
     Ok(Nats {
         post,
         receivers,
         helpers,
+        looks,
     })
 }
 
 impl Nats {
     /// Takes nothing more, finishes what was taken, and ends.
     pub async fn stop(mut self) {
+        // What it would take over is for other instances.
+        self.looks.abort();
         if tokio::time::timeout(ARRIVAL, self.receive_no_more())
             .await
             .is_err()
@@ -141,6 +145,7 @@ impl Nats {
         if finished.await.is_err() {
             log::warn!("some messages were not finished when the service stopped");
         }
+        self.post.hand_starts_over().await;
         for helper in &self.helpers {
             helper.abort();
         }

@@ -1,9 +1,11 @@
 //! Start messages and updates: what the service says without being asked.
 //!
 //! A deployed SDK listens for its start only after it has read the answer to its registration, and
-//! what is published before is lost. So it is said again until somebody hears it.
+//! what is published before is lost. So it is said again and again until the client says something
+//! that it says only once it runs.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use superstream_protocol::{StartClient, Update};
@@ -20,40 +22,77 @@ use crate::store::START_ALONE;
 
 /// The first pause; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// The longest while nobody listens.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// Where somebody has heard it and the client still says nothing, it may have been another: an
-/// operator who looks at all subjects. The least pause before it is said once more.
-const IN_DOUBT: Duration = Duration::from_secs(1);
+/// The longest at first: the application waits meanwhile, for 3 s where nobody said otherwise.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+/// How long it waits at most, for one that does not wait longer than most.
+const AT_FIRST: Duration = Duration::from_secs(5);
+/// The pauses from then on.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+/// Clients whose start is cared for at once.
+const STARTS: usize = 10_000;
+/// How long starts are still said when the service stops.
+const LAST_STARTS: Duration = Duration::from_secs(2);
 
 impl Post {
     /// Tells a client that has just registered to start, or not to. Whom this does not reach within
     /// [`START_ALONE`] is reached later, by whichever instance is there.
-    pub async fn start(self: Arc<Self>, client: String, answer: StartClient) {
-        let Ok(_place) = self.starts.clone().try_acquire_owned() else {
+    pub fn start(self: &Arc<Self>, client: String, answer: StartClient) {
+        let mut starting = self.starting();
+        if starting.len() >= STARTS || !starting.insert(client.clone()) {
             return;
-        };
-        let payload = words::start(&answer);
-        let end = Instant::now() + START_ALONE;
+        }
+        let post = self.clone();
+        tokio::spawn(async move {
+            post.go_on_starting(&client, &answer).await;
+            post.starting().remove(&client);
+        });
+    }
+
+    /// Whether anybody listens does not matter, but whether the client says something: who listens
+    /// may be an operator, who looks at all subjects and then goes away.
+    async fn go_on_starting(&self, client: &str, answer: &StartClient) {
+        let payload = words::start(answer);
+        let begin = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut is_heard = false;
-        while Instant::now() + pause < end {
+        while begin.elapsed() + pause < START_ALONE {
             sleep(pause).await;
-            if is_heard && !self.awaits_start(&client).await {
+            if !self.awaits_start(client).await {
                 return;
             }
-            let told = self.inbox.tell(subject::start(&client), payload.clone());
-            match told.await {
-                Fate::Heard if !answer.start => return self.look_no_more(client).await,
-                Fate::Heard => {
-                    is_heard = true;
-                    pause = IN_DOUBT.max(pause * 2);
-                }
-                // It does not listen for it any more: it has started.
-                Fate::Unheard if is_heard => return self.is_there(client).await,
-                Fate::Unheard => pause = LONGEST_PAUSE.min(pause * 2),
-                Fate::Unknown => return,
-            }
+            let told = self.inbox.tell(subject::start(client), payload.clone());
+            is_heard |= told.await == Fate::Heard;
+            pause = match begin.elapsed() < AT_FIRST {
+                true => SHORT_PAUSE.min(pause * 2),
+                false => LONG_PAUSE,
+            };
+        }
+        // Who is told not to start says nothing to that.
+        if is_heard && !answer.start {
+            self.look_no_more(client.to_owned()).await;
+        }
+    }
+
+    /// The clients whose start this instance cares for.
+    fn starting(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves the starts that are under way to other instances, and goes on with them for a moment:
+    /// there may be no other.
+    pub async fn hand_starts_over(&self) {
+        let clients: Vec<_> = self.starting().iter().cloned().collect();
+        if clients.is_empty() {
+            return;
+        }
+        // A fault of the store is in the log already.
+        let _ = ask(self.directory.clone(), move |directory| {
+            directory.hand_over(&clients)
+        })
+        .await;
+        let end = Instant::now() + LAST_STARTS;
+        while Instant::now() < end && !self.starting().is_empty() {
+            sleep(SHORT_PAUSE).await;
         }
     }
 
@@ -71,10 +110,6 @@ impl Post {
             directory.look_no_more(&client)
         })
         .await;
-    }
-
-    async fn is_there(&self, client: String) {
-        let _ = ask(self.directory.clone(), move |d| d.hear(&client)).await;
     }
 
     /// Carries updates to their clients as they are made.

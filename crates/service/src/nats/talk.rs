@@ -80,9 +80,7 @@ impl Post {
         }
         match then {
             Then::Nothing => {}
-            Then::Start(client, answer) => {
-                tokio::spawn(self.clone().start(client, answer));
-            }
+            Then::Start(client, answer) => self.start(client, answer),
             Then::Update(client) => self.clone().update_again(client).await,
         }
     }
@@ -100,7 +98,9 @@ impl Post {
                 let update: TypeUpdate = read(message, MAX_BODY)?;
                 let client = named(&update.client_hash)?;
                 let name = client.clone();
-                let told = self.heard(client, move |d, client| d.set_kind(client, update.kind));
+                let told = self.heard(client, true, move |d, client| {
+                    d.set_kind(client, update.kind)
+                });
                 // It listens to updates from now on.
                 let then = match told.await? {
                     true => Then::Update(name),
@@ -117,7 +117,10 @@ impl Post {
                     client_hash: String::new(),
                     error: error.to_owned(),
                 };
-                self.ask(client, |d, client| d.error(client, error)).await
+                // One that has not started can fail too.
+                let told = self.heard(client, false, |d, client| d.error(client, error));
+                told.await?;
+                Ok(Done::empty())
             }
             Subject::Topics(client) => {
                 let report: ClientReport = read(message, MAX_REPORTS_BODY)?;
@@ -184,7 +187,8 @@ impl Post {
         };
         let client = told.client_hash.clone();
         let connection = told.new_nats_connection_id;
-        let known = self.heard(told.client_hash, move |d, client| {
+        // Who still waits for its start does so over the new connection.
+        let known = self.heard(told.client_hash, false, move |d, client| {
             d.reconnect(client, &connection)
         });
         match known.await {
@@ -194,26 +198,27 @@ impl Post {
         }
     }
 
-    /// Does something for a client, which has said something.
+    /// Does something for a client, which has said something, and `runs` if that shows it.
     async fn heard<T: Send + 'static>(
         &self,
         client: String,
+        runs: bool,
         work: impl FnOnce(&Directory, &str) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ApiError> {
         ask(self.directory.clone(), move |directory| {
-            directory.hear(&client)?;
+            directory.hear(&client, runs)?;
             work(directory, &client)
         })
         .await
     }
 
-    /// The same, where there is nothing to tell.
+    /// The same for one that runs, where there is nothing to tell.
     async fn ask(
         &self,
         client: String,
         work: impl FnOnce(&Directory, &str) -> Result<(), ServiceError> + Send + 'static,
     ) -> Result<Done, ApiError> {
-        self.heard(client, work).await?;
+        self.heard(client, true, work).await?;
         Ok(Done::empty())
     }
 }

@@ -72,25 +72,40 @@ impl Store {
         Looks::of(self.report_interval())
     }
 
-    /// Notes that a client said something. False where the client is unknown.
-    pub fn hear(&self, hash: &str) -> Result<bool, StoreError> {
+    /// Notes that a client said something, and whether that shows that it runs: who waits for its start
+    /// may say that it has a new connection, or what went wrong. False where the client is unknown.
+    pub fn hear(&self, hash: &str, runs: bool) -> Result<bool, StoreError> {
         let now = now_ms();
         self.change(|t| {
             let Some(client) = find(t, hash)? else {
                 return Ok(false);
             };
             t.prepare_cached(
-                "UPDATE clients SET listens = 1, missed = 0, gone_ms = NULL, seen_ms = ?2, \
-                 look_ms = ?3 WHERE id = ?1 AND listens IS NOT NULL \
-                 AND (listens = 0 OR missed > 0 OR gone_ms IS NOT NULL OR seen_ms < ?4)",
+                "UPDATE clients SET listens = max(listens, ?5), missed = 0, gone_ms = NULL, \
+                 seen_ms = ?2, look_ms = CASE max(listens, ?5) WHEN 0 THEN ?2 ELSE ?3 END \
+                 WHERE id = ?1 AND listens IS NOT NULL \
+                 AND (listens < ?5 OR missed > 0 OR gone_ms IS NOT NULL OR seen_ms < ?4)",
             )?
             .execute(params![
                 client,
                 now,
                 now + millis(self.looks().usual),
-                now - millis(SEEN_STEP)
+                now - millis(SEEN_STEP),
+                runs
             ])?;
             Ok(true)
+        })
+    }
+
+    /// Leaves clients that wait for their start to whichever instance is there, at once.
+    pub fn hand_over(&self, hashes: &[String]) -> Result<(), StoreError> {
+        self.change(|t| {
+            let sql = "UPDATE clients SET look_ms = 0 WHERE hash = ?1 AND listens = 0";
+            let mut hand_over = t.prepare_cached(sql)?;
+            for hash in hashes {
+                hand_over.execute([hash])?;
+            }
+            Ok(())
         })
     }
 

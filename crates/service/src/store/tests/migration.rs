@@ -26,7 +26,7 @@ fn version_1_is_what_the_first_step_makes() {
 }
 
 /// A file as the service of then left it: the tables of the first steps, and these rows.
-fn file_of_version(dir: &std::path::Path, steps: &[&str], rows: &str) -> std::path::PathBuf {
+fn file_of_version(dir: &Path, steps: &[&str], rows: &str) -> std::path::PathBuf {
     let file = dir.join("db");
     let old = Connection::open(&file).unwrap();
     old.pragma_update(None, "journal_mode", "WAL").unwrap();

@@ -44,6 +44,9 @@ fn who_takes_no_start_is_given_up() {
         [],
         "who registered it cares for it first"
     );
+    store.hand_over(std::slice::from_ref(&hash)).unwrap();
+    let look = sought(&store, begin);
+    assert_eq!(look.len(), 1, "another instance does at once, if that ends");
     let later = begin + millis(START_WAIT) / 2;
     let look = sought(&store, later);
     assert_eq!(look[0].start, Some(StartClient::default()));
@@ -62,10 +65,30 @@ fn who_takes_no_start_is_given_up() {
 }
 
 #[test]
+fn who_says_something_does_not_run_for_that() {
+    let store = store();
+    let hash = met(&store);
+    assert!(store.hear(&hash, false).unwrap());
+    assert!(store.awaits_start(&hash).unwrap());
+    let late = now_ms() + millis(START_WAIT) + 1;
+    let look = sought(&store, late);
+    looked(&store, late, &look[0], false);
+    assert!(is_gone(&store, &hash));
+    assert!(store.hear(&hash, false).unwrap());
+    let look = sought(&store, now_ms());
+    assert!(look[0].start.is_some() && !is_gone(&store, &hash), "again");
+    assert!(store.hear(&hash, true).unwrap());
+    assert!(!store.awaits_start(&hash).unwrap());
+    assert!(store.hear(&hash, false).unwrap());
+    let later = now_ms() + millis(store.looks().usual);
+    assert_eq!(sought(&store, later)[0].start, None, "it still runs");
+}
+
+#[test]
 fn two_looks_in_vain_are_needed() {
     let store = store();
     let hash = met(&store);
-    assert!(store.hear(&hash).unwrap());
+    assert!(store.hear(&hash, true).unwrap());
     assert!(!store.awaits_start(&hash).unwrap());
     let mut now = now_ms() + millis(store.looks().usual);
     let mut look = |is_there| {
@@ -88,7 +111,7 @@ fn two_looks_in_vain_are_needed() {
     let last = sought(&store, now);
     looked(&store, now, &last[0], false);
     assert!(is_gone(&store, &hash), "two in a row");
-    assert!(store.hear(&hash).unwrap());
+    assert!(store.hear(&hash, true).unwrap());
     assert!(!is_gone(&store, &hash), "it is heard of again");
 }
 
@@ -96,13 +119,13 @@ fn two_looks_in_vain_are_needed() {
 fn who_speaks_while_it_is_looked_for_is_there() {
     let store = store();
     let hash = met(&store);
-    assert!(store.hear(&hash).unwrap());
+    assert!(store.hear(&hash, true).unwrap());
     let mut now = now_ms() + millis(store.looks().usual);
     let first = sought(&store, now);
     looked(&store, now, &first[0], false);
     now += millis(store.looks().again);
     let second = sought(&store, now);
-    assert!(store.hear(&hash).unwrap());
+    assert!(store.hear(&hash, true).unwrap());
     looked(&store, now, &second[0], false);
     assert!(!is_gone(&store, &hash));
 }
@@ -111,9 +134,9 @@ fn who_speaks_while_it_is_looked_for_is_there() {
 fn who_reports_is_never_sought() {
     let store = store();
     let hash = register(&store, &RegisterClient::default());
-    assert!(store.hear(&hash).unwrap());
+    assert!(store.hear(&hash, true).unwrap());
     assert_eq!(sought(&store, i64::MAX / 2), []);
-    assert!(!store.hear("nobody").unwrap());
+    assert!(!store.hear("nobody", true).unwrap());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use superstream_nats_server::NatsServer;
 use tokio::runtime::Runtime;
@@ -181,6 +181,12 @@ impl Ear<'_> {
     pub fn next(&mut self) -> Value {
         let message = self.next_raw();
         serde_json::from_slice(&message.payload).unwrap()
+    }
+
+    /// Forgets what has come so far.
+    pub fn skip_what_came(&mut self) {
+        self.peer.round_trip();
+        while self.messages.next().now_or_never().is_some() {}
     }
 
     /// The next update that is one: not a look whether anybody is there.

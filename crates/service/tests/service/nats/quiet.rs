@@ -16,21 +16,31 @@ fn is_gone(service: &Service, hash: &str) -> bool {
     service.get(&format!("/v1/clients/{hash}")).1["gone_at_ms"].is_i64()
 }
 
-#[test]
-fn a_start_is_said_until_it_is_heard_and_then_no_more() {
-    let (server, _service) = pair(&[]);
-    let peer = Peer::at(&server);
-    let hash = peer.register(&registration(&peer));
-    // Nobody listens yet: whatever was said so far is lost.
+/// Waits until a start has been said several times more that nobody hears.
+fn said_in_vain(server: &NatsServer) {
     let said = || server.monitor("/varz")["in_msgs"].as_u64().unwrap();
     let before = said();
     wait_until("it is said again and again", || said() > before + 10);
+}
+
+#[test]
+fn a_start_is_said_until_the_client_says_something_and_then_no_more() {
+    let (server, _service) = pair(&["--report-interval", "1s"]);
+    let peer = Peer::at(&server);
+    let hash = peer.register(&registration(&peer));
+    // Nobody listens yet: whatever was said so far is lost.
+    said_in_vain(&server);
     let mut starts = peer.listen(&format!("internal.startClient.{hash}"));
     assert_eq!(starts.next()["start"], true);
+    let mut updates = peer.listen(&format!("internal.updates.{hash}"));
     let told = json!({"client_hash": hash, "type": "producer"});
     peer.say("internal.clientTypeUpdate", &told);
-    // A service that is told to stop says nothing more; so all that it had to say is said.
-    drop(_service);
+    // It is looked for from now on, and a start would be said more often than that.
+    updates.next();
+    starts.skip_what_came();
+    for _ in 0..4 {
+        assert_eq!(updates.next()["type"], "StillThere");
+    }
     peer.say(&format!("internal.startClient.{hash}"), &json!("the end"));
     assert_eq!(starts.next(), "the end");
 }
@@ -41,9 +51,33 @@ fn who_looks_at_everything_takes_no_start_from_anybody() {
     let (peer, operator) = (Peer::at(&server), Peer::at(&server));
     let mut all = operator.listen("internal.startClient.>");
     let hash = peer.register(&registration(&peer));
-    assert_eq!(all.next()["start"], true, "somebody else hears it");
+    for _ in 0..10 {
+        assert_eq!(all.next()["start"], true, "somebody else hears it");
+    }
+    drop(all);
+    operator.round_trip();
+    said_in_vain(&server);
     let mut starts = peer.listen(&format!("internal.startClient.{hash}"));
     assert_eq!(starts.next()["start"], true, "and the client does later");
+}
+
+#[test]
+fn who_has_a_new_connection_and_was_not_started_is_started_there() {
+    let (server, service) = pair(&[]);
+    let peer = Peer::at(&server);
+    let hash = peer.register(&registration(&peer));
+    let again = json!({"new_nats_connection_id": "NAT1:9", "client_hash": hash});
+    peer.ask("internal_tasks.clientReconnectionUpdate", &again);
+    peer.say_raw(
+        "internal.clientErrors",
+        format!("[clientHash: {hash}] [sdk: python][version: 1][tags: ] no start"),
+    );
+    wait_until("the error is known", || {
+        service.get(&format!("/v1/clients/{hash}")).1["errors"][0]["error"] == "no start"
+    });
+    said_in_vain(&server);
+    let mut starts = peer.listen(&format!("internal.startClient.{hash}"));
+    assert_eq!(starts.next()["start"], true);
 }
 
 #[test]
