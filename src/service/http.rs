@@ -19,7 +19,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use super::answer::{self, never_sent, short};
-use super::{Failure, Registration, Transport};
+use super::{Failure, Registration, Said, Transport};
 use crate::settings::Token;
 
 /// The service at one address.
@@ -107,9 +107,9 @@ impl Http {
     }
 
     /// Sends a message that is answered with nothing of interest.
-    fn tell<M: Serialize>(&self, method: &str, path: &str, message: &M) -> Result<(), Failure> {
+    fn tell<M: Serialize>(&self, method: &str, path: &str, message: &M) -> Result<Said, Failure> {
         let answer = self.send(method, path, Some(message), self.quiet_limit)?;
-        self.check(answer).map(drop)
+        self.check(answer).map(|_| Said::Yes)
     }
 
     /// Sorts answers by their status. A redirect is a failure: it would take the token elsewhere.
@@ -183,7 +183,7 @@ impl Transport for Http {
         Ok(Registration::Answered(registered))
     }
 
-    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure> {
+    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure> {
         let path = format!("/v1/clients/{}/config", message.client_hash);
         self.tell("PUT", &path, message)
     }
@@ -194,15 +194,15 @@ impl Transport for Http {
         self.parse_within(longest, self.check(answer)?)
     }
 
-    fn error(&mut self, message: &ClientError) -> Result<(), Failure> {
+    fn error(&mut self, message: &ClientError) -> Result<Said, Failure> {
         let path = format!("/v1/clients/{}/errors", message.client_hash);
         self.tell("POST", &path, message)
     }
 
-    fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure> {
+    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure> {
         let path = format!("/v1/clients/{client_hash}");
         let answer = self.send::<()>("DELETE", &path, None, self.quiet_limit)?;
-        self.check(answer).map(drop)
+        self.check(answer).map(|_| Said::Yes)
     }
 }
 

@@ -43,13 +43,13 @@ pub trait Transport: Send {
         limit: Duration,
     ) -> Result<Registration, Failure>;
     /// Tells what a client runs with.
-    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure>;
+    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure>;
     /// Tells what clients have done.
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure>;
     /// Tells what went wrong in a client.
-    fn error(&mut self, message: &ClientError) -> Result<(), Failure>;
+    fn error(&mut self, message: &ClientError) -> Result<Said, Failure>;
     /// Tells that a client is gone.
-    fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure>;
+    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure>;
     /// When to look for what the service says unasked; `None` where it can say nothing.
     fn look_at(&self) -> Option<Instant> {
         None
@@ -59,6 +59,15 @@ pub trait Transport: Send {
     fn look(&mut self) -> Result<Vec<Heard>, Failure> {
         Ok(Vec::new())
     }
+}
+
+/// What became of a message that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The service has it.
+    Yes,
+    /// There was nothing to say, and the service was not reached.
+    Nothing,
 }
 
 /// What registering brings.

@@ -21,7 +21,7 @@ use superstream_protocol::{
 };
 
 use super::answer::{self, never_sent};
-use super::{Failure, Heard, Registration, Transport};
+use super::{Failure, Heard, Registration, Said, Transport};
 use crate::settings::Token;
 use crate::tuning;
 use known::Known;
@@ -70,11 +70,11 @@ impl Nats {
     }
 
     /// Tells our service something that is answered with nothing of interest.
-    fn ask(&mut self, subject: &str, payload: &[u8]) -> Result<(), Failure> {
+    fn ask(&mut self, subject: &str, payload: &[u8]) -> Result<Said, Failure> {
         let deadline = self.quiet_deadline();
         let body = self.link.request(subject, deadline, |_| payload.to_vec())?;
         let longest = answer::longest(0);
-        replies::accepted(&body, self.token.as_ref(), longest).map(drop)
+        replies::accepted(&body, self.token.as_ref(), longest).map(|_| Said::Yes)
     }
 
     /// Reports to our service.
@@ -97,10 +97,8 @@ impl Nats {
                 messages.push((format!("{TOPICS}{}", report.client_hash), topics));
             }
         }
-        let published = match messages.is_empty() {
-            true => Ok(()),
-            false => self.link.publish(&messages, self.quiet_deadline()),
-        };
+        // Without any the server is asked all the same whether it is there.
+        let published = self.link.publish(&messages, self.quiet_deadline());
         for (subject, _) in &messages {
             let client_hash = subject.strip_prefix(TOPICS).unwrap_or_default();
             if let Some(named) = self.known.get(client_hash) {
@@ -164,7 +162,7 @@ impl Transport for Nats {
         Ok(registration)
     }
 
-    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<(), Failure> {
+    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure> {
         let client_hash = &message.client_hash;
         if self.is_ours(client_hash)? {
             return self.ask(CONFIG, &json(message)?);
@@ -189,7 +187,7 @@ impl Transport for Nats {
                 named.topics_are_told();
             }
         }
-        Ok(())
+        Ok(Said::Yes)
     }
 
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
@@ -201,6 +199,10 @@ impl Transport for Nats {
                 Ok(false) => deployed.push(report.clone()),
                 Err(_) => taken.reports.push(unknown(report)),
             }
+        }
+        if deployed.is_empty() && ours.is_empty() {
+            // There is nothing to say, but whether the server is there shows.
+            self.link.publish(&[], self.quiet_deadline())?;
         }
         if !deployed.is_empty() {
             let more = self.report_to_deployed(&deployed)?;
@@ -218,7 +220,7 @@ impl Transport for Nats {
         Ok(taken)
     }
 
-    fn error(&mut self, message: &ClientError) -> Result<(), Failure> {
+    fn error(&mut self, message: &ClientError) -> Result<Said, Failure> {
         let is_ours = self.is_ours(&message.client_hash)?;
         let named = self.known.get(&message.client_hash);
         let text = named.map(|named| named.error(&message.error, MAX_ERROR_BYTES));
@@ -227,22 +229,23 @@ impl Transport for Nats {
             true => self.ask(ERRORS, &payload),
             false => self
                 .link
-                .publish(&[(ERRORS.to_owned(), payload)], self.quiet_deadline()),
+                .publish(&[(ERRORS.to_owned(), payload)], self.quiet_deadline())
+                .map(|()| Said::Yes),
         }
     }
 
-    fn goodbye(&mut self, client_hash: &str) -> Result<(), Failure> {
+    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure> {
         // Nobody knows it any more.
         let Ok(is_ours) = self.is_ours(client_hash) else {
-            return Ok(());
+            return Ok(Said::Nothing);
         };
         // The deployed service has no word for it: it sees the connection go with the last client.
         let said = match is_ours {
             true => self.ask(&format!("{GOODBYE}{client_hash}"), b""),
-            false => Ok(()),
+            false => Ok(Said::Nothing),
         };
         // What is refused is not said again.
-        if matches!(said, Ok(()) | Err(Failure::Refused(_)))
+        if matches!(said, Ok(_) | Err(Failure::Refused(_)))
             && let Some(named) = self.known.gone(client_hash)
         {
             self.unlisten(named.updates);

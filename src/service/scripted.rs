@@ -6,7 +6,7 @@ use superstream_protocol::{
     ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
 };
 
-use super::{Failure, Heard, Registration, Transport};
+use super::{Failure, Heard, Registration, Said, Transport};
 
 /// Answers reports by a script, and knows what it was told.
 pub(super) struct Scripted<A> {
@@ -14,7 +14,7 @@ pub(super) struct Scripted<A> {
     /// The clients of each request with reports.
     pub(super) told: Vec<Vec<String>>,
     /// What becomes of all other messages.
-    pub(super) others: Result<(), Failure>,
+    pub(super) others: Result<Said, Failure>,
     /// How many there were.
     pub(super) other_messages: usize,
     /// What registering brings.
@@ -28,14 +28,14 @@ impl<A> Scripted<A> {
         Self {
             answer,
             told: Vec::new(),
-            others: Ok(()),
+            others: Ok(Said::Yes),
             other_messages: 0,
             registration: Registration::Answered(Registered::default()),
             unasked: Vec::new(),
         }
     }
 
-    fn other(&mut self) -> Result<(), Failure> {
+    fn other(&mut self) -> Result<Said, Failure> {
         self.other_messages += 1;
         self.others.clone()
     }
@@ -47,7 +47,7 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
         Ok(self.registration.clone())
     }
 
-    fn configure(&mut self, _: &ClientConfigUpdate) -> Result<(), Failure> {
+    fn configure(&mut self, _: &ClientConfigUpdate) -> Result<Said, Failure> {
         self.other()
     }
 
@@ -57,11 +57,11 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
         (self.answer)(reports)
     }
 
-    fn error(&mut self, _: &ClientError) -> Result<(), Failure> {
+    fn error(&mut self, _: &ClientError) -> Result<Said, Failure> {
         self.other()
     }
 
-    fn goodbye(&mut self, _: &str) -> Result<(), Failure> {
+    fn goodbye(&mut self, _: &str) -> Result<Said, Failure> {
         self.other()
     }
 

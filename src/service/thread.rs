@@ -11,7 +11,7 @@ use super::round;
 use super::state::{Shared, State};
 use super::troubles::Matter;
 use super::work::{Work, next_work};
-use super::{Failure, Registration, Transport};
+use super::{Failure, Registration, Said, Transport};
 use crate::boundary;
 use crate::debug;
 use crate::lock::lock;
@@ -135,7 +135,7 @@ enum Spoke {
     Yes,
     /// The service has the message, and is still to say what creators wait for.
     Half,
-    /// There was nothing to say, to a service that does not know the client.
+    /// There was nothing to say, to a service that does not know the client or has no word for it.
     No,
 }
 
@@ -160,8 +160,9 @@ fn send(
         Message::Goodbye(client) => client.hash().map(|hash| transport.goodbye(&hash)),
     };
     match said {
-        Some(result) => result.map(|()| Spoke::Yes),
-        None => Ok(Spoke::No),
+        Some(Ok(Said::Yes)) => Ok(Spoke::Yes),
+        Some(Ok(Said::Nothing)) | None => Ok(Spoke::No),
+        Some(Err(failure)) => Err(failure),
     }
 }
 

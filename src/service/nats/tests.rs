@@ -1,6 +1,7 @@
 //! Against the real nats-server, with the deployed service and with our own: what they are told, and what
 //! they answer.
 
+mod away;
 mod creators;
 mod service;
 
@@ -170,10 +171,10 @@ fn our_service_answers_everything() {
         client_hash: "h".to_owned(),
         error: error.to_owned(),
     };
-    assert_eq!(nats.error(&error("an error")), Ok(()));
+    assert_eq!(nats.error(&error("an error")), Ok(Said::Yes));
     let busy = Failure::Failed("429 later".to_owned());
     assert_eq!(nats.error(&error("busy")), Err(busy));
-    assert_eq!(nats.goodbye("h"), Ok(()));
+    assert_eq!(nats.goodbye("h"), Ok(Said::Yes));
     assert_eq!(service.told("internal_tasks.clientsUpdate.goodbye.h"), [""]);
     assert!(service.told(KIND).is_empty());
     // Of what it does not know it says nothing.
@@ -318,7 +319,7 @@ fn a_flood_does_not_keep_a_look() {
     }
     connection.flush(soon()).unwrap();
     assert!(nats.look().unwrap().len() <= 64);
-    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(()));
+    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(Said::Yes));
     drop(service);
 }
 
@@ -367,6 +368,6 @@ fn a_subject_that_is_forbidden_is_refused_alone() {
         error: "an error".to_owned(),
     };
     assert!(matches!(nats.error(&error), Err(Failure::Refused(_))));
-    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(()));
+    assert_eq!(nats.configure(&config("9f2c1e7a")), Ok(Said::Yes));
     drop(service);
 }

@@ -46,7 +46,7 @@ fn a_service_that_is_away_is_tried_once_and_then_after_a_pause() {
 
     // A creator is there, and its registration gets through: so do the others, but the one that
     // has failed.
-    transport.others = Ok(());
+    transport.others = Ok(Said::Yes);
     creator(&shared);
     send_all(&shared, &mut transport);
     assert_eq!(transport.other_messages, 1 + 1 + 99);

@@ -1,0 +1,80 @@
+//! What is not said to anybody shows nothing of the service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use superstream_nats_server::NatsServer;
+use superstream_protocol::{ClientKind, Reports};
+
+use super::service::Service;
+use super::{nats, registration, report};
+use crate::lock::lock;
+use crate::report::record::Client;
+use crate::service::line::Health;
+use crate::service::nats::Nats;
+use crate::service::queue::Message;
+use crate::service::state::Shared;
+use crate::service::{Failure, Said, Transport, thread};
+
+fn client(id: &str) -> Arc<Client> {
+    let mut registration = registration();
+    registration.registration_id = Some(id.to_owned());
+    let client = Client::new(registration, ClientKind::Producer, String::new());
+    Arc::new(client)
+}
+
+fn tell(shared: &Shared, nats: &mut Nats, message: Message) -> Option<String> {
+    lock(&shared.state).queue.push(message);
+    let mut state = lock(&shared.state);
+    let now = std::time::Instant::now();
+    let urgent = state.queue.take_urgent();
+    let waiting = urgent.or_else(|| state.queue.take_due(now)).unwrap();
+    drop(state);
+    thread::tell(shared, nats, waiting)
+}
+
+fn is_down(shared: &Shared) -> bool {
+    let state = lock(&shared.state);
+    matches!(state.line.health(), Health::Down { .. }) && state.line.down().is_some()
+}
+
+/// The deployed service has no word for a client that is gone.
+#[test]
+fn a_goodbye_that_nobody_hears_ends_no_outage() {
+    let mut server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    let shared = Shared::new(Duration::from_secs(3), || {});
+    let gone = client("1");
+    let told = tell(&shared, &mut nats, Message::Register(Arc::clone(&gone)));
+    assert_eq!((told, gone.hash().as_deref()), (None, Some("9f2c1e7a")));
+    drop(service);
+    server.kill();
+    assert!(tell(&shared, &mut nats, Message::Register(client("2"))).is_some());
+    assert!(is_down(&shared));
+    tell(&shared, &mut nats, Message::Goodbye(gone));
+    assert!(is_down(&shared), "nobody was spoken to");
+    assert!(lock(&shared.state).troubles.shown().outage.is_some());
+}
+
+/// Reports with nothing new in them are taken by a service that is there alone.
+#[test]
+fn a_report_without_news_asks_whether_the_server_is_there() {
+    let mut server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    let hash = "9f2c1e7a";
+    nats.register(&registration(), Duration::from_secs(20))
+        .unwrap();
+    nats.report(&report(hash, &[0])).unwrap();
+    assert!(nats.report(&report(hash, &[0])).is_ok());
+    assert!(nats.report(&report("another", &[0])).unwrap().reports[0].unknown);
+    drop(service);
+    server.kill();
+    for hash in [hash, "another"] {
+        let away: Reports = report(hash, &[0]);
+        let taken = nats.report(&away);
+        assert!(matches!(taken, Err(Failure::Unavailable(_))), "{taken:?}");
+    }
+    assert_eq!(nats.goodbye(hash), Ok(Said::Nothing));
+}
