@@ -99,12 +99,13 @@ impl Starting {
         waited_for.map(|one| one.until).min()
     }
 
-    /// Those whose time is over have an answer without advice. Their word may still come.
+    /// Those whose time is over are answered in our words: the service has advised nothing. Its word
+    /// may still come.
     pub(super) fn tidy(&mut self) {
         let now = Instant::now();
         for one in self.0.iter().filter(|one| one.until <= now) {
             if one.is_waited_for() {
-                one.client.answered(Ok(one.without_advice()));
+                one.client.answered(Err(one.in_vain()));
             }
         }
         self.0.retain(|one| one.since.elapsed() < LIFE);
@@ -127,14 +128,10 @@ impl One {
         }
     }
 
-    fn without_advice(&self) -> Registered {
-        let said = self.said.as_deref();
-        Registered {
-            start: StartClient {
-                error: Some(said.unwrap_or("no word to start came").to_owned()),
-                ..StartClient::default()
-            },
-            ..self.named()
+    fn in_vain(&self) -> String {
+        match &self.said {
+            Some(said) => format!("registered, and not to start: {said}"),
+            None => "registered, and no word to start came".to_owned(),
         }
     }
 

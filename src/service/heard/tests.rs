@@ -76,6 +76,18 @@ fn codec(hash: &str, codec: &'static str) -> Heard {
     }
 }
 
+/// Nobody waits any more for the word to start of a client that has its name.
+fn no_word_comes(state: &mut State, client: &Arc<Client>) {
+    let registered = Registered {
+        client_hash: client.hash().unwrap(),
+        ..Registered::default()
+    };
+    let (now, at_once) = (Instant::now(), Duration::ZERO);
+    state.starting.push(client, registered, now, at_once);
+    state.starting.tidy();
+    assert!(client.answer().is_some());
+}
+
 /// The advice that a client was given.
 fn advice(client: &Client) -> Configuration {
     let answer = client.answer().unwrap().as_ref().unwrap();
@@ -162,8 +174,30 @@ fn nobody_waits_for_ever_for_a_word() {
     assert!(state.starting.tidy_at().is_some());
     state.starting.tidy();
     assert!(state.starting.tidy_at().is_none());
-    let answer = client.answer().unwrap().as_ref().unwrap();
-    assert_eq!(answer.start.error.as_deref(), Some("no word to start came"));
+    let answer = client.answer().unwrap().as_ref();
+    assert!(answer.is_err_and(|reason| reason.contains("no word to start came")));
+}
+
+/// The service has advised nothing: what it said late to an earlier client still serves the next one.
+#[test]
+fn a_word_that_never_came_is_no_advice() {
+    let (shared, mut transport) = (shared(), naming("h"));
+    let client = named(&shared, &mut transport);
+    creation_succeeds(&shared, &client);
+    let kept = StartClient {
+        start: true,
+        ..StartClient::default()
+    };
+    let mut state = lock(&shared.state);
+    state.late.keep(&client, kept.clone());
+    no_word_comes(&mut state, &client);
+    drop(state);
+    client.measured_in_test(Default::default());
+    lock(&shared.state).members.close(&client);
+    round::report(&shared, &mut transport);
+    assert_eq!(transport.told, [["h"]]);
+    assert_eq!(client.outcome().next_advice, None);
+    assert_eq!(lock(&shared.state).late.of(&client), Some(kept));
 }
 
 #[test]
