@@ -31,8 +31,8 @@ struct Creations<'c> {
 }
 
 /// What one round of create.c took, in nanoseconds.
-struct Round {
-    drop_in: f64,
+pub struct Round {
+    pub drop_in: f64,
     stock: f64,
     exchange: f64,
     drop_in_destroyed: f64,
@@ -96,7 +96,7 @@ impl<'c> Creations<'c> {
     }
 }
 
-fn create_command(
+pub fn create_command(
     copies: &Copies,
     libraries: [Library; 2],
     program: &Path,
@@ -111,7 +111,7 @@ fn create_command(
     command
 }
 
-fn read_rounds(output: &str) -> (Vec<Round>, Value) {
+pub fn read_rounds(output: &str) -> (Vec<Round>, Value) {
     let mut lines: Vec<&str> = output.lines().collect();
     let status = serde_json::from_str(lines.pop().unwrap()).unwrap();
     let rounds = lines.into_iter().map(|line| {

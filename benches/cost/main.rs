@@ -4,6 +4,7 @@
 //! instructions, not in time; what can only be timed is timed in turns with its counterpart, and
 //! the lower quartiles are compared.
 
+mod advice;
 mod copies;
 mod creations;
 mod figure;
@@ -36,6 +37,9 @@ and of clients that report what they do:
   create-first        the same for the first client of a process: no bound
   create-down         creating one while the service is down, beyond stock: no bound
   destroy             destroying one that still has records, beyond stock: at most 1 ms
+  advice-http         the first client of a process, with advice: at most 5 % of what
+                      superstream-confluent-kafka 2.4.0.4 takes over NATS
+  advice-nats         the same over NATS
   memory-active       resident memory after reports: at most 3 MiB over stock
   record-active       instructions per record on the calling thread: at most 4 % over stock
   record-all-threads  instructions per record in all threads: at most 4 % over stock
@@ -68,6 +72,8 @@ const FIGURES: &[(&str, Measure)] = &[
     ("create-first", creations::create_first),
     ("create-down", creations::create_down),
     ("destroy", creations::destroy),
+    ("advice-http", advice::over_http),
+    ("advice-nats", advice::over_nats),
     ("memory-active", process::memory_active),
     ("record-active", records::active),
     ("record-all-threads", records::on_all_threads),
