@@ -154,8 +154,10 @@ impl Nats {
     /// Takes what the server has sent already, and has it send nothing more.
     ///
     /// The client library forgets a subscription when it has next something to do after it has told
-    /// the server so: where that is to say something else, it would lose what was under way. So there
-    /// is silence meanwhile, and one subscription is ended after the other.
+    /// the server so, and does not wait for the server to say that it knows: what comes for one that is
+    /// forgotten is lost. Whether it has something to do is up to us as far as something is said, so
+    /// there is silence meanwhile; and one subscription is ended after the other. Where the server sends
+    /// two messages within that round trip, the first can still make it lose the second.
     async fn receive_no_more(&mut self) {
         let _silence = self.post.line.silence().await;
         for (stop, receiver) in self.receivers.drain(..) {
