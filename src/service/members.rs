@@ -173,6 +173,13 @@ impl Members {
         self.some_at = Some(Instant::now());
     }
 
+    /// Everybody reports, as soon as may be.
+    pub fn all_report(&mut self) {
+        let now = Instant::now();
+        self.some_at = Some(now);
+        self.all_at = self.all_at.map(|_| now);
+    }
+
     /// The service does not know the client, so it has not taken the report, which comes again once
     /// the client is registered. Where that does not help, the client rests.
     pub fn unknown(&mut self, draft: &Draft) {

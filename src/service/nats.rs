@@ -115,12 +115,10 @@ impl Nats {
         })
     }
 
-    /// What is to be said of a client that the service knows; where it does not, after an error of our
-    /// own, the client's next report has it registered again.
-    fn is_ours(&mut self, client_hash: &str) -> Result<bool, Failure> {
-        let named = self.known.get(client_hash);
-        let is_ours = named.map(|named| named.is_ours);
-        is_ours.ok_or_else(|| Failure::Failed("the client is to be registered again".to_owned()))
+    /// Whose service knows a client; nobody's, where the client is gone, or after an error of our own:
+    /// then its next report has it registered again.
+    fn is_ours(&mut self, client_hash: &str) -> Option<bool> {
+        self.known.get(client_hash).map(|named| named.is_ours)
     }
 }
 
@@ -152,8 +150,8 @@ impl Transport for Nats {
         self.is_ours = is_ours;
         if !message.dry_run {
             let on = self.link.current().unwrap_or_default();
-            for updates in self.known.registered(client_hash, message, is_ours, on) {
-                self.unlisten(Some(updates));
+            for (name, updates) in self.known.registered(client_hash, message, is_ours, on) {
+                self.left(&name, updates);
             }
         }
         if !is_ours {
@@ -164,8 +162,11 @@ impl Transport for Nats {
 
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure> {
         let client_hash = &message.client_hash;
-        if self.is_ours(client_hash)? {
-            return self.ask(CONFIG, &json(message)?);
+        match self.is_ours(client_hash) {
+            Some(true) => return self.ask(CONFIG, &json(message)?),
+            Some(false) => {}
+            // It is told when the client is registered again.
+            None => return Ok(Said::Nothing),
         }
         let payload = json(&ClientConfigUpdate {
             config: with_both_names(&message.config),
@@ -195,9 +196,9 @@ impl Transport for Nats {
         let mut taken = ReportsTaken::default();
         for report in &reports.reports {
             match self.is_ours(&report.client_hash) {
-                Ok(true) => ours.push(report.clone()),
-                Ok(false) => deployed.push(report.clone()),
-                Err(_) => taken.reports.push(unknown(report)),
+                Some(true) => ours.push(report.clone()),
+                Some(false) => deployed.push(report.clone()),
+                None => taken.reports.push(unknown(report)),
             }
         }
         if deployed.is_empty() && ours.is_empty() {
@@ -221,10 +222,11 @@ impl Transport for Nats {
     }
 
     fn error(&mut self, message: &ClientError) -> Result<Said, Failure> {
-        let is_ours = self.is_ours(&message.client_hash)?;
-        let named = self.known.get(&message.client_hash);
-        let text = named.map(|named| named.error(&message.error, MAX_ERROR_BYTES));
-        let payload = text.unwrap_or_default().into_bytes();
+        let Some(named) = self.known.get(&message.client_hash) else {
+            return Ok(Said::Nothing);
+        };
+        let text = named.error(&message.error, MAX_ERROR_BYTES);
+        let (is_ours, payload) = (named.is_ours, text.into_bytes());
         match is_ours {
             true => self.ask(ERRORS, &payload),
             false => self
@@ -236,7 +238,7 @@ impl Transport for Nats {
 
     fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure> {
         // Nobody knows it any more.
-        let Ok(is_ours) = self.is_ours(client_hash) else {
+        let Some(is_ours) = self.is_ours(client_hash) else {
             return Ok(Said::Nothing);
         };
         // The deployed service has no word for it: it sees the connection go with the last client.
@@ -248,7 +250,7 @@ impl Transport for Nats {
         if matches!(said, Ok(_) | Err(Failure::Refused(_)))
             && let Some(named) = self.known.gone(client_hash)
         {
-            self.unlisten(named.updates);
+            self.left(client_hash, named.updates);
         }
         said
     }

@@ -47,7 +47,7 @@ impl Starting {
         since: Instant,
         limit: Duration,
     ) {
-        self.0.retain(|one| !Arc::ptr_eq(&one.client, client));
+        self.remove(client);
         if self.0.len() >= MAX_AWAITED {
             let awaited = self.0.iter().position(|one| !one.is_waited_for());
             if let Some(place) = awaited {
@@ -86,6 +86,11 @@ impl Starting {
         let mut all = self.0.iter();
         let one = all.find(|one| Arc::ptr_eq(&one.client, client))?;
         Some(one.said.clone())
+    }
+
+    /// A client is gone: its word is of no use to it.
+    pub(super) fn remove(&mut self, client: &Arc<Client>) {
+        self.0.retain(|one| !Arc::ptr_eq(&one.client, client));
     }
 
     /// Whether anybody may wait for a word.

@@ -97,12 +97,16 @@ impl State {
 
     /// Reports that were under way were not sent, by an error of our own.
     pub(super) fn reports_broke_off(&mut self) {
-        self.members.put_off();
+        // A transport that is new knows none of them.
+        self.members.all_report();
         self.reports.failed();
     }
 
     /// Tells that these clients are gone.
     pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
+        for client in &gone {
+            self.starting.remove(client);
+        }
         self.queue.say_goodbye(gone);
         let given_up = self.members.take_given_up();
         self.troubles.lost(given_up);

@@ -178,6 +178,22 @@ fn nobody_waits_for_ever_for_a_word() {
     assert!(answer.is_err_and(|reason| reason.contains("no word to start came")));
 }
 
+#[test]
+fn a_client_that_is_gone_hears_no_word() {
+    let (shared, mut transport) = (shared(), naming("h"));
+    let client = named(&shared, &mut transport);
+    creation_succeeds(&shared, &client);
+    lock(&shared.state).say_goodbye(vec![client]);
+    let goodbye = lock(&shared.state).queue.take_due(Instant::now());
+    assert!(matches!(goodbye.unwrap().message, Message::Goodbye(_)));
+    transport.unasked = vec![start("h", json!({}))];
+    look(&shared, &mut transport);
+    assert!(
+        lock(&shared.state).queue.due().is_none(),
+        "nothing is told of it"
+    );
+}
+
 /// The service has advised nothing: what it said late to an earlier client still serves the next one.
 #[test]
 fn a_word_that_never_came_is_no_advice() {
@@ -193,7 +209,7 @@ fn a_word_that_never_came_is_no_advice() {
     no_word_comes(&mut state, &client);
     drop(state);
     client.measured_in_test(Default::default());
-    lock(&shared.state).members.close(&client);
+    lock(&shared.state).members.all_report();
     round::report(&shared, &mut transport);
     assert_eq!(transport.told, [["h"]]);
     assert_eq!(client.outcome().next_advice, None);

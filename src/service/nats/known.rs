@@ -63,26 +63,28 @@ struct Topics {
 }
 
 impl Known {
-    /// The service has registered a client over a connection. The subscriptions of
-    /// names that nobody goes by any more.
+    /// The service has registered a client over a connection. The names that nobody goes by any more,
+    /// and their subscriptions.
     pub(super) fn registered(
         &mut self,
         client_hash: &str,
         message: &RegisterClient,
         is_ours: bool,
         on: u64,
-    ) -> Vec<Listening> {
+    ) -> Vec<(String, Option<Listening>)> {
         let id = message.registration_id.clone().unwrap_or_default();
         // It goes by its new name from now on.
         let mut left = Vec::new();
         self.names.retain(|name, named| {
             named.clients.retain(|client| *client != id);
             let stays = name == client_hash || !named.clients.is_empty();
-            left.extend(named.updates.filter(|_| !stays));
+            if !stays {
+                left.push((name.clone(), named.updates));
+            }
             stays
         });
         if self.names.len() >= MAX_NAMES {
-            left.extend(self.forget_first().and_then(|named| named.updates));
+            left.extend(self.forget_first());
         }
         self.registrations += 1;
         let fresh = Named {
@@ -151,10 +153,11 @@ impl Known {
         Some(name.clone())
     }
 
-    fn forget_first(&mut self) -> Option<Named> {
+    fn forget_first(&mut self) -> Option<(String, Option<Listening>)> {
         let (name, _) = self.names.iter().min_by_key(|(_, named)| named.order)?;
         let name = name.clone();
-        self.names.remove(&name)
+        let named = self.names.remove(&name)?;
+        Some((name, named.updates))
     }
 }
 

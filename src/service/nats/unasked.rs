@@ -194,7 +194,17 @@ impl Nats {
     /// The service does not know a client by this name any more.
     pub(super) fn forget(&mut self, client_hash: &str) {
         if let Some(named) = self.known.forget(client_hash) {
-            self.unlisten(named.updates);
+            self.left(client_hash, named.updates);
+        }
+    }
+
+    /// Nobody goes by this name any more: nothing is listened to for it.
+    pub(super) fn left(&mut self, client_hash: &str, updates: Option<Listening>) {
+        self.unlisten(updates);
+        let is_its = |one: &mut Awaited| one.client_hash == client_hash;
+        let its: Vec<Awaited> = self.unasked.awaited.extract_if(.., is_its).collect();
+        for one in its {
+            self.unlisten(one.subscription);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is not said to anybody shows nothing of the service.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use superstream_nats_server::NatsServer;
 use superstream_protocol::{ClientKind, Reports};
@@ -14,7 +14,7 @@ use crate::service::line::Health;
 use crate::service::nats::Nats;
 use crate::service::queue::Message;
 use crate::service::state::Shared;
-use crate::service::{Failure, Said, Transport, thread};
+use crate::service::{Failure, Said, Transport, heard, thread};
 
 fn client(id: &str) -> Arc<Client> {
     let mut registration = registration();
@@ -26,7 +26,7 @@ fn client(id: &str) -> Arc<Client> {
 fn tell(shared: &Shared, nats: &mut Nats, message: Message) -> Option<String> {
     lock(&shared.state).queue.push(message);
     let mut state = lock(&shared.state);
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     let urgent = state.queue.take_urgent();
     let waiting = urgent.or_else(|| state.queue.take_due(now)).unwrap();
     drop(state);
@@ -55,6 +55,31 @@ fn a_goodbye_that_nobody_hears_ends_no_outage() {
     tell(&shared, &mut nats, Message::Goodbye(gone));
     assert!(is_down(&shared), "nobody was spoken to");
     assert!(lock(&shared.state).troubles.shown().outage.is_some());
+}
+
+/// Its word to start never came: nothing keeps the connection for it.
+#[test]
+fn a_client_that_is_gone_is_not_waited_for() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    let shared = Shared::new(Duration::from_secs(3), || {});
+    let gone = client("1");
+    tell(&shared, &mut nats, Message::Register(Arc::clone(&gone)));
+    gone.update(|outcome| outcome.created = true);
+    lock(&shared.state).say_goodbye(vec![Arc::clone(&gone)]);
+    let goodbye = lock(&shared.state).queue.take_due(Instant::now()).unwrap();
+    assert_eq!(thread::tell(&shared, &mut nats, goodbye), None);
+    nats.look().unwrap();
+    assert!(nats.unasked.idle_since.is_some(), "nobody is served");
+
+    // It comes after all, and what was still to be said goes nowhere.
+    service.say("internal.startClient.9f2c1e7a", r#"{"start":true}"#);
+    assert_eq!(heard::look(&shared, &mut nats), None);
+    assert!(lock(&shared.state).queue.due().is_none());
+    let told = tell(&shared, &mut nats, Message::Configure(gone));
+    assert_eq!(told, None);
+    assert_eq!(lock(&shared.state).troubles.shown().outage, None);
 }
 
 /// Reports with nothing new in them are taken by a service that is there alone.
