@@ -5,6 +5,14 @@ use crate::error::Error;
 /// Whoever asks for hundreds of forbidden subjects at once learns of some.
 const MAX: usize = 32;
 
+/// No subject of ours is longer.
+const MAX_SUBJECT: usize = 1024;
+
+/// A refusal of one subject.
+const FORBIDDEN: &str = "permissions violation";
+/// A refusal of the last subscription, whichever that was.
+const TOO_MANY: &str = "maximum subscriptions exceeded";
+
 /// A refusal.
 struct Denial {
     number: u64,
@@ -24,8 +32,11 @@ pub struct Denials {
 impl Denials {
     /// Whether the text of an `-ERR` is about one subject alone.
     pub fn is_one(text: &str) -> bool {
-        text.get(.."permissions violation".len())
-            .is_some_and(|start| start.eq_ignore_ascii_case("permissions violation"))
+        let begins = |words: &&str| {
+            let start = text.get(..words.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(words))
+        };
+        [FORBIDDEN, TOO_MANY].iter().any(begins)
     }
 
     /// Takes the text of an `-ERR`, as it came, and as it is told.
@@ -34,11 +45,12 @@ impl Denials {
             self.denials.remove(0);
         }
         // `Permissions Violation for Publish to "a.b"`
-        let subject = text.split('"').nth(1).map(str::to_owned);
+        let subject = text.split('"').nth(1);
+        let subject = subject.filter(|subject| subject.len() <= MAX_SUBJECT);
         self.count += 1;
         self.denials.push(Denial {
             number: self.count,
-            subject,
+            subject: subject.map(str::to_owned),
             text: told,
         });
     }

@@ -45,6 +45,28 @@ fn a_message_of_a_megabyte_comes_whole() {
 }
 
 #[test]
+fn a_subscription_too_many_is_refused_and_costs_no_other() {
+    let server = NatsServer::with("max_subscriptions: 2");
+    let mut connection = connect(&server);
+    let first = connection.subscribe("a", None, soon()).unwrap();
+    connection.subscribe("b", None, soon()).unwrap();
+    connection.flush(soon()).unwrap();
+    connection.subscribe("c", None, soon()).unwrap();
+    let refused = connection.flush(soon());
+    assert!(
+        matches!(&refused, Err(Error::Denied(text)) if text.contains("aximum")),
+        "{refused:?}"
+    );
+    assert_eq!(connection.closed(), None);
+    connection.publish("a", None, b"x", soon()).unwrap();
+    assert!(connection.next_of(first, soon()).unwrap().is_some());
+    // Once there is room again, others are taken.
+    connection.unsubscribe(first, soon()).unwrap();
+    connection.subscribe("d", None, soon()).unwrap();
+    connection.flush(soon()).unwrap();
+}
+
+#[test]
 fn bad_subjects_are_refused_here() {
     let server = NatsServer::start();
     let mut connection = connect(&server);
