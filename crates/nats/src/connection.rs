@@ -188,6 +188,7 @@ impl Connection {
             subscription: inbox.subscription,
             reply: inbox.next(),
             denials: self.session.denials.count(),
+            is_first: is_new,
         };
         let bytes = message(first, subject, Some(&asked.reply), payload);
         match self.session.write(&bytes, deadline) {
@@ -219,7 +220,11 @@ impl Connection {
                     if let Some(denied) = denials.take_of(asked.subject, asked.denials) {
                         return Err(denied);
                     }
-                    if let Some(denied) = denials.take_of(&asked.pattern, asked.denials) {
+                    let mut of_inbox = denials.take_of(&asked.pattern, asked.denials);
+                    if of_inbox.is_none() && asked.is_first {
+                        of_inbox = denials.take_nameless(asked.denials);
+                    }
+                    if let Some(denied) = of_inbox {
                         // The next request asks again: rights may change.
                         self.inbox = None;
                         return Err(denied);
@@ -327,6 +332,8 @@ struct Asked<'a> {
     reply: String,
     /// Denials that there were before.
     denials: u64,
+    /// The inbox is subscribed to with it.
+    is_first: bool,
 }
 
 impl Asked<'_> {

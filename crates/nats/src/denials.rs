@@ -68,6 +68,13 @@ impl Denials {
         Some(Error::Denied(self.denials.remove(at).text))
     }
 
+    /// The refusal of the last subscription, where it came after so many others.
+    pub fn take_nameless(&mut self, after: u64) -> Option<Error> {
+        let is_it = |denial: &Denial| denial.number > after && denial.subject.is_none();
+        let at = self.denials.iter().position(is_it)?;
+        Some(Error::Denied(self.denials.remove(at).text))
+    }
+
     /// All of them: the first in its words.
     pub fn take_all(&mut self) -> Option<Error> {
         let mut denials = std::mem::take(&mut self.denials).into_iter();

@@ -66,6 +66,20 @@ fn a_subscription_too_many_is_refused_and_costs_no_other() {
     connection.flush(soon()).unwrap();
 }
 
+/// Nobody waits for an answer that cannot come, and the next request may have one.
+#[test]
+fn a_request_without_room_for_its_inbox_is_refused_at_once() {
+    let server = NatsServer::with("max_subscriptions: 1");
+    let mut connection = connect(&server);
+    let first = connection.subscribe("a", None, soon()).unwrap();
+    connection.flush(soon()).unwrap();
+    let refused = connection.request("b", b"", soon());
+    assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");
+    connection.unsubscribe(first, soon()).unwrap();
+    let answered = connection.request("b", b"", soon());
+    assert!(matches!(answered, Err(Error::NoResponders)), "{answered:?}");
+}
+
 #[test]
 fn bad_subjects_are_refused_here() {
     let server = NatsServer::start();
