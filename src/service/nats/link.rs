@@ -21,6 +21,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const MAX_KEPT_BYTES: usize = 512 * 1024;
 /// How long a server that kept us waiting may take to show that it is there.
 const PROOF_LIMIT: Duration = Duration::from_secs(1);
+/// A connection that ends earlier has shown nothing: the pauses before the next ones go on growing.
+const PROVEN_AFTER: Duration = Duration::from_secs(10);
 /// Servers of one cluster that are remembered.
 const MAX_OTHERS: usize = 16;
 
@@ -33,6 +35,8 @@ pub(super) struct Link {
     connection: Option<Connection>,
     /// How many connections there were.
     count: u64,
+    /// When the last one was made.
+    opened: Instant,
     /// Of connections that nobody waits for.
     backoff: Backoff,
     /// Something was not answered in time: the server itself may be gone.
@@ -57,6 +61,7 @@ impl Link {
             others: Vec::new(),
             connection: None,
             count: 0,
+            opened: Instant::now(),
             backoff: Backoff::default(),
             is_suspect: false,
         }
@@ -103,7 +108,7 @@ impl Link {
                     .collect();
                 self.connection = Some(connection);
                 self.count += 1;
-                self.backoff = Backoff::default();
+                self.opened = Instant::now();
                 Ok(self.count)
             }
             Err(error) => {
@@ -225,7 +230,7 @@ impl Link {
     }
 
     /// The connection broke. Those who lost it together do not come back together.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.others = connection
                 .others()
@@ -233,6 +238,9 @@ impl Link {
                 .take(MAX_OTHERS)
                 .cloned()
                 .collect();
+            if self.opened.elapsed() >= PROVEN_AFTER {
+                self.backoff = Backoff::default();
+            }
             self.backoff.failed();
         }
     }

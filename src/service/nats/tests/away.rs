@@ -103,3 +103,25 @@ fn a_report_without_news_asks_whether_the_server_is_there() {
     }
     assert_eq!(nats.goodbye(hash), Ok(Said::Nothing));
 }
+
+/// A server that lets clients in and sends them away is not asked more and more often.
+#[test]
+fn pauses_grow_while_connections_end_at_once() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    nats.register(&registration(), Duration::from_secs(20))
+        .unwrap();
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        nats.look().unwrap();
+        let (count, begin) = (nats.link.current(), Instant::now());
+        assert!(count.is_some());
+        nats.link.forget();
+        let pause = nats.look_at().unwrap().duration_since(begin);
+        pauses.push(pause);
+    }
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert!(pauses[3] >= Duration::from_secs(5), "{pauses:?}");
+    drop(service);
+}
