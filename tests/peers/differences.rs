@@ -13,7 +13,9 @@ const EFFECTIVE: &str = "internal.clientConfigUpdate/config";
 
 const MASKED: &str =
     "a secret stays in its process, and so does what is not on the list of what may be shown";
-const ALIAS: &str = "a property is told once, by librdkafka's own name for it and not by an alias";
+const WORD: &str = "librdkafka's own word for it";
+const ALIAS: &str =
+    "beside librdkafka's own names stand the aliases that the deployed service knows best";
 const WHOLE: &str =
     "librdkafka is asked for all that the client would run with; the SDK repeats what was set";
 const TOPICAL: &str =
@@ -88,20 +90,31 @@ pub const ALWAYS: &[Listed] = &[
     listed(
         Of::Each,
         REGISTERED,
-        Fields::SdkOnly(&["bootstrap.servers"]),
-        ALIAS,
-    ),
-    listed(
-        Of::Producers,
-        REGISTERED,
-        Fields::SdkOnly(&["linger.ms"]),
+        Fields::OursOnly(&[
+            "compression.type",
+            "max.partition.fetch.bytes",
+            "retries",
+            "sasl.mechanism",
+        ]),
         ALIAS,
     ),
     listed(
         Of::Consumers,
         REGISTERED,
-        Fields::Values(&[("auto.offset.reset", "earliest", "smallest")]),
+        Fields::OursOnly(&["acks", "linger.ms"]),
         ALIAS,
+    ),
+    listed(
+        Of::Producers,
+        REGISTERED,
+        Fields::AsText,
+        "librdkafka tells every value as a text",
+    ),
+    listed(
+        Of::Consumers,
+        REGISTERED,
+        Fields::Values(&[("auto.offset.reset", "earliest", "smallest")]),
+        WORD,
     ),
     listed(
         Of::Each,
@@ -204,13 +217,19 @@ pub const ALWAYS: &[Listed] = &[
     listed(
         Of::Each,
         EFFECTIVE,
-        Fields::SdkOnly(&["bootstrap.servers", "max.in.flight", "sasl.mechanism"]),
-        ALIAS,
+        Fields::SdkOnly(&["max.in.flight"]),
+        "a property is told by librdkafka's own name for it, and this alias nobody asks for",
     ),
     listed(
         Of::Producers,
         EFFECTIVE,
-        Fields::SdkOnly(&["compression.type", "linger.ms", "retries"]),
+        Fields::OursOnly(&["max.partition.fetch.bytes"]),
+        ALIAS,
+    ),
+    listed(
+        Of::Consumers,
+        EFFECTIVE,
+        Fields::OursOnly(&["acks", "compression.type", "linger.ms", "retries"]),
         ALIAS,
     ),
     listed(
@@ -220,25 +239,19 @@ pub const ALWAYS: &[Listed] = &[
             ("compression.codec", "inherit", "zstd"),
             ("queue.buffering.max.ms", "5", "50"),
         ]),
-        "the advice, by librdkafka's own name; the SDK has it under the alias and a default here",
-    ),
-    listed(
-        Of::Consumers,
-        EFFECTIVE,
-        Fields::SdkOnly(&["max.partition.fetch.bytes"]),
-        ALIAS,
+        "the advice; the SDK has it under the alias alone, and a default here",
     ),
     listed(
         Of::Consumers,
         EFFECTIVE,
         Fields::Values(&[("auto.offset.reset", "earliest", "smallest")]),
-        ALIAS,
+        WORD,
     ),
     listed(
         Of::Each,
         EFFECTIVE,
         Fields::Values(&[("metadata.broker.list", "", BROKERS)]),
-        ALIAS,
+        TRUE,
     ),
     listed(
         Of::Producers,
