@@ -22,7 +22,7 @@ mod subject;
 mod talk;
 mod words;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,7 +77,7 @@ struct Post {
     budget: Arc<Semaphore>,
     workers: Semaphore,
     /// Clients whose start is under way.
-    starting: Mutex<HashSet<String>>,
+    starting: Mutex<HashMap<String, usize>>,
 }
 
 /// The service over NATS, as it runs.

@@ -4,7 +4,7 @@
 //! what is published before is lost. So it is said again and again until the client says something
 //! that it says only once it runs.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,13 +38,14 @@ impl Post {
     /// [`START_ALONE`] is reached later, by whichever instance is there.
     pub fn start(self: &Arc<Self>, client: String, answer: StartClient) {
         let mut starting = self.starting();
-        if starting.len() >= STARTS || !starting.insert(client.clone()) {
+        if starting.len() >= STARTS {
             return;
         }
+        *starting.entry(client.clone()).or_default() += 1;
         let post = self.clone();
         tokio::spawn(async move {
             post.go_on_starting(&client, &answer).await;
-            post.starting().remove(&client);
+            post.has_started(&client);
         });
     }
 
@@ -73,15 +74,25 @@ impl Post {
         }
     }
 
-    /// The clients whose start this instance cares for.
-    fn starting(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// The clients whose start this instance cares for. One that registers once more does so twice.
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_started(&self, client: &str) {
+        let mut starting = self.starting();
+        if let Some(count) = starting.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                starting.remove(client);
+            }
+        }
     }
 
     /// Leaves the starts that are under way to other instances, and goes on with them for a moment:
     /// there may be no other.
     pub async fn hand_starts_over(&self) {
-        let clients: Vec<_> = self.starting().iter().cloned().collect();
+        let clients: Vec<_> = self.starting().keys().cloned().collect();
         if clients.is_empty() {
             return;
         }

@@ -41,6 +41,9 @@ impl Store {
                 let seen = "UPDATE clients SET seen_ms = ?2, gone_ms = NULL, interval_ms = ?3 \
                             WHERE hash = ?1";
                 t.execute(seen, params![hash, now, self.interval_ms()])?;
+                if manner != Manner::Reports {
+                    quiet::expect_again(t, &hash, now)?;
+                }
                 return Ok((hash, serde_json::from_str(&answer)?, false));
             }
             let hash = new_hash().map_err(StoreError::Random)?;

@@ -312,6 +312,14 @@ pub fn repeated(
     Ok(found.optional()?)
 }
 
+/// Has a client that has registered once more wait for its start, whatever it has said before.
+pub fn expect_again(t: &Transaction<'_>, hash: &str, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE clients SET listens = 0, missed = 0, look_ms = ?2 WHERE hash = ?1";
+    t.prepare_cached(sql)?
+        .execute(params![hash, now + millis(START_ALONE)])?;
+    Ok(())
+}
+
 /// Has a client that has just registered looked for, if it is a quiet one.
 pub fn expect(
     t: &Transaction<'_>,

@@ -143,7 +143,9 @@ fn who_reports_is_never_sought() {
 fn a_repeated_registration_is_of_the_same_connection_and_the_same_words() {
     let store = store();
     let hash = met(&store);
+    assert!(store.hear(&hash, true).unwrap());
     assert_eq!(met(&store), hash);
+    assert!(store.awaits_start(&hash).unwrap(), "once more");
     let other = RegisterClient {
         language: "go".into(),
         ..RegisterClient::default()
