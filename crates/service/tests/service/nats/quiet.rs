@@ -118,7 +118,7 @@ fn who_says_nothing_is_alive_for_as_long_as_it_listens() {
         looks.iter().all(|look| look["payload"] == "e30="),
         "{looks:?}"
     );
-    assert!(is_alive(&service, &hash));
+    wait_until("it is alive", || is_alive(&service, &hash));
     assert!(!is_gone(&service, &hash));
     drop(running);
     drop(peer);
@@ -128,10 +128,27 @@ fn who_says_nothing_is_alive_for_as_long_as_it_listens() {
     assert!(!is_alive(&service, &hash));
 
     let again = json!({"new_nats_connection_id": "NAT1:9", "client_hash": hash});
-    watcher.ask("internal_tasks.clientReconnectionUpdate", &again);
-    assert!(is_alive(&service, &hash), "it was only away");
     let _updates = watcher.listen(&format!("internal.updates.{hash}"));
+    watcher.ask("internal_tasks.clientReconnectionUpdate", &again);
+    wait_until("it was only away", || is_alive(&service, &hash));
     assert!(!is_gone(&service, &hash));
+}
+
+#[test]
+fn who_looks_at_everything_keeps_nobody_alive() {
+    let (server, service) = pair(&["--report-interval", "1s"]);
+    let operator = Peer::at(&server);
+    let peer = Peer::at(&server);
+    let running = peer.run(&registration(&peer), "producer");
+    let hash = running.hash.clone();
+    wait_until("it is alive", || is_alive(&service, &hash));
+    let all = operator.listen("internal.updates.>");
+    drop(running);
+    drop(peer);
+    wait_until("it is not heard of", || !is_alive(&service, &hash));
+    assert!(!is_gone(&service, &hash), "nobody knows");
+    drop(all);
+    wait_until("it is known to be gone", || is_gone(&service, &hash));
 }
 
 #[test]
