@@ -188,6 +188,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
 
+    let is_in_memory = options.db.is_none();
     let nats = options.nats.as_ref();
     let secrets = options.token.iter().chain(nats.map(|nats| &nats.password));
     let masker = Masker::new(secrets.map(String::as_str));
@@ -198,6 +199,12 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     }
     let nats = match options.nats {
         Some(nats) => {
+            if is_in_memory {
+                log::warn!(
+                    "clients are kept in memory (no --db): the deployed SDKs do not register again \
+                     when this service is started again, and other instances do not know them"
+                );
+            }
             let started = nats::start(&nats, directory.clone()).await;
             Some(started.map_err(StartError::Nats)?)
         }
