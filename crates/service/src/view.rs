@@ -38,6 +38,8 @@ pub struct ClientSummary {
     pub language: String,
     /// Tags as the client sent them.
     pub tags: String,
+    /// The number of the Kafka cluster that it uses; 0 is unknown.
+    pub connection_id: i64,
     /// The mode that the client was given.
     pub mode: Mode,
     /// When it registered first.

@@ -56,8 +56,9 @@ impl Store {
             let client = t.query_row(
                 "INSERT INTO clients (hash, registration_id, kind, client_id, host, tags, \
                  tags_json, registration, answer, mode, registered_ms, seen_ms, is_veiled, \
-                 interval_ms) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?9, ?10, ?11) RETURNING id",
+                 interval_ms, connection_id) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', '', ?9, ?9, ?10, ?11, ?12) \
+                 RETURNING id",
                 params![
                     hash,
                     registration.registration_id,
@@ -70,6 +71,7 @@ impl Store {
                     now,
                     is_veiled,
                     self.interval_ms(),
+                    registration.connection_id,
                 ],
                 |row| row.get(0),
             )?;

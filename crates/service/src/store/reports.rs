@@ -81,10 +81,16 @@ fn take(
     }
     let sequence = client.sequence.max(report.sequence);
     t.prepare_cached(
-        "UPDATE clients SET reports = reports + 1, reported_ms = ?2, sequence = ?3 WHERE id = ?1",
+        "UPDATE clients SET reports = reports + 1, reported_ms = ?2, sequence = ?3, \
+         connection_id = coalesce(nullif(?4, 0), connection_id) WHERE id = ?1",
     )?
     // Bit for bit: all 64 may be in use.
-    .execute(params![client.id, now, sequence.cast_signed()])?;
+    .execute(params![
+        client.id,
+        now,
+        sequence.cast_signed(),
+        report.connection_id
+    ])?;
     let (produced, consumed) = (
         &report.producer_topics_partitions,
         &report.consumer_group_topics_partitions,

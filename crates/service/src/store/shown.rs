@@ -28,7 +28,7 @@ fn summary_columns(now: &str, interval: &str) -> String {
         figures::columns("b."),
         figures::columns("h."),
         "c.id AS id, c.hash AS hash, c.client_id AS client_id, c.kind AS kind, mode, \
-         registered_ms, seen_ms, gone_ms, errors, registration, is_stock, \
+         registered_ms, seen_ms, gone_ms, errors, registration, is_stock, connection_id, \
          f.at_ms AS figures_at_ms, f.only_topic AS only_topic, \
          f.merged_clients AS merged_clients, \
          f.is_comparable AS is_comparable, f.is_baseline AS is_baseline, \
@@ -145,6 +145,7 @@ fn summary(row: &Row<'_>) -> Result<(ClientId, ClientSummary, RegisterClient), S
         client_host: registration.client_host.clone(),
         language: registration.language.clone(),
         tags: registration.tags.clone(),
+        connection_id: row.get("connection_id")?,
         mode,
         registered_at_ms: row.get("registered_ms")?,
         last_seen_at_ms: row.get("seen_ms")?,

@@ -38,6 +38,21 @@ fn the_interval_is_told() {
 }
 
 #[test]
+fn the_number_of_the_cluster_is_what_was_told_last() {
+    let service = Service::start(&[]);
+    let hash = stock(&service, "a");
+    assert_eq!(shown(&service, &hash)["connection_id"], 0);
+    let mut report = STOCK.report(&hash, 1);
+    report["connection_id"] = json!(3);
+    send(&service, &[report]);
+    assert_eq!(shown(&service, &hash)["connection_id"], 3);
+    send(&service, &[STOCK.times(2).report(&hash, 2)]);
+    assert_eq!(shown(&service, &hash)["connection_id"], 3, "0 is unknown");
+    let list = service.get("/v1/clients").1;
+    assert_eq!(list["clients"][0]["connection_id"], 3);
+}
+
+#[test]
 fn repeated_lost_and_overtaken_reports_count_once() {
     let service = Service::start(&[]);
     let hash = stock(&service, "a");

@@ -4,6 +4,9 @@ ALTER TABLE figures ADD COLUMN schema_records INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE history ADD COLUMN schema_records INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE totals ADD COLUMN schema_records INTEGER NOT NULL DEFAULT 0;
 
+-- The number of the Kafka cluster that a client uses, as it told last; 0 is unknown.
+ALTER TABLE clients ADD COLUMN connection_id INTEGER NOT NULL DEFAULT 0;
+
 -- Clients that are met over NATS and say nothing while they run, as the deployed SDKs.
 
 -- 0 from the registration until the client is known to run, 1 from then on; NULL for all others,

@@ -34,7 +34,7 @@ fn a_deployed_sdk_is_met_as_it_expects() {
     drop(starts);
 
     let topics = |producer: Value| {
-        json!({"connection_id": 3, "producer_topics_partitions": producer,
+        json!({"connection_id": 4, "producer_topics_partitions": producer,
                "consumer_group_topics_partitions": {}})
     };
     let subject = format!("internal_tasks.clientsUpdate.config.{hash}");
@@ -72,6 +72,7 @@ fn a_deployed_sdk_is_met_as_it_expects() {
             && known["reports_total"] == 3
     });
     let known = client(&service, hash);
+    assert_eq!(known["connection_id"], 4, "as it told last");
     assert_eq!(known["alive"], true);
     assert_eq!(known["changed"], true);
     let changes = known["changes"].as_array().unwrap();
