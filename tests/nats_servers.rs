@@ -134,6 +134,11 @@ fn a_member_of_a_cluster_dies() {
     });
     let host = first.url();
     let service = behind(second);
+    // Until the first server knows who listens at the other, it says that nobody does.
+    wait_until("the service is heard of", || {
+        let routes = first.monitor("/routez?subs=1").to_string();
+        routes.contains("\"internal.>\"")
+    });
     let mut driver = start(&[("SUPERSTREAM_HOST", &host)]);
     driver.set(&[("test.mock.num.brokers", "1")]);
     driver.create("producer");

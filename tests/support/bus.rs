@@ -19,7 +19,7 @@ const GLANCE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A subject, and what is published to it.
-type Said = (String, Vec<u8>);
+pub type Said = (String, Vec<u8>);
 
 /// The peer: a thread and a connection that listen, and a pair that speaks. They end with it.
 pub struct Bus {
@@ -36,11 +36,11 @@ struct Life {
 }
 
 impl Bus {
-    /// Joins, and hears all messages of these subjects from then on.
+    /// Joins, and hears all messages of these subjects from then on, with something to answer by.
     pub fn join(
         port: u16,
         subjects: &'static [&str],
-        mut hear: impl FnMut(Message) + Send + 'static,
+        mut hear: impl FnMut(Message, &Sender<Said>) + Send + 'static,
     ) -> Self {
         let life = Arc::new(Life {
             port,
@@ -50,8 +50,9 @@ impl Bus {
         let (giver, given) = channel();
         let speaking = Arc::clone(&life);
         thread::spawn(move || speaking.speak(&given));
-        let listening = Arc::clone(&life);
+        let (listening, answers) = (Arc::clone(&life), giver.clone());
         thread::spawn(move || {
+            let mut hear = |message| hear(message, &answers);
             while listening.goes_on() {
                 // A server that goes away is what some tests are about.
                 let _ = listening.listen(subjects, &mut hear);
@@ -69,11 +70,6 @@ impl Bus {
     pub fn publish(&self, subject: impl Into<String>, payload: impl Into<Vec<u8>>) {
         let giver = self.giver.lock().unwrap();
         giver.send((subject.into(), payload.into())).unwrap();
-    }
-
-    /// Something that publishes, for a thread of its own.
-    pub fn giver(&self) -> Sender<(String, Vec<u8>)> {
-        self.giver.lock().unwrap().clone()
     }
 
     /// Returns once all subjects are heard of a server that was started again.

@@ -15,7 +15,7 @@ use superstream_nats_server::NatsServer;
 
 use super::proxy::{Connection, Greet, Greeting, Proxy};
 use super::{Request, Script, Shared, Stream, Then};
-use crate::bus::Bus;
+use crate::bus::{Bus, Said};
 
 /// A service over NATS, before it runs.
 pub struct Nats {
@@ -58,14 +58,10 @@ impl Bridge {
         let port = nats.server.port();
         let proxy = Arc::new(Proxy::start(shared, port, nats.tls, nats.greet));
         let (shared, passing) = (Arc::clone(shared), Arc::clone(&proxy));
-        let giver = Arc::new(Mutex::new(None));
-        let given = Arc::clone(&giver);
-        let hear = move |message| {
-            let giver: Option<Sender<_>> = given.lock().unwrap().clone();
-            take(&shared, &passing, &script, message, giver);
+        let hear = move |message, giver: &Sender<Said>| {
+            take(&shared, &passing, &script, message, giver.clone());
         };
         let bus = Bus::join(port, &["internal.>", "internal_tasks.>"], hear);
-        *giver.lock().unwrap() = Some(bus.giver());
         Self {
             proxy,
             bus,
@@ -107,7 +103,7 @@ fn take(
     proxy: &Proxy,
     script: &Arc<Script>,
     message: Message,
-    giver: Option<Sender<(String, Vec<u8>)>>,
+    giver: Sender<Said>,
 ) {
     let Some(mut request) = request_of(&message) else {
         return;
@@ -146,7 +142,7 @@ fn take(
 struct Line {
     inbox: String,
     sid: String,
-    giver: Option<Sender<(String, Vec<u8>)>>,
+    giver: Sender<Said>,
     connection: Option<Arc<Connection>>,
     /// What the client had sent when it asked.
     sent: usize,
@@ -184,8 +180,8 @@ impl Stream for Line {
             Some(b'2') => body.to_owned(),
             _ => problem(status, body),
         };
-        if let Some(giver) = self.giver.as_ref().filter(|_| !self.inbox.is_empty()) {
-            let said = giver.send((self.inbox.clone(), payload.into_bytes()));
+        if !self.inbox.is_empty() {
+            let said = self.giver.send((self.inbox.clone(), payload.into_bytes()));
             said.map_err(io::Error::other)?;
         }
         Ok(())
@@ -194,7 +190,7 @@ impl Stream for Line {
     fn publish(&mut self, subject: &str, payload: &str) {
         let said = (subject.to_owned(), payload.as_bytes().to_vec());
         // Without its service there is nobody to say it to.
-        let _ = self.giver.as_ref().map(|giver| giver.send(said));
+        let _ = self.giver.send(said);
     }
 
     fn inbox(&self) -> (&str, &str) {
