@@ -126,11 +126,13 @@ fn refused(state: &mut State, request: &[Draft]) {
     state.members.put_off();
 }
 
-/// The reports of clients that the service knows. The others register first, and report then.
+/// The reports of clients that the service knows. The others register first, and report then; and so
+/// do those that wait for their word to start.
 fn named(shared: &Shared, drafts: Vec<Draft>) -> Vec<Draft> {
     let mut named = Vec::new();
     for mut draft in drafts {
         match draft.client.hash() {
+            Some(_) if lock(&shared.state).starting.holds(&draft.client) => {}
             Some(hash) => {
                 draft.report.client_hash = hash;
                 named.push(draft);

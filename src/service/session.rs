@@ -152,6 +152,7 @@ impl Session {
     /// Tells the service that a client is gone, after the last of what it did.
     pub fn goodbye(&self, client: &Arc<Client>) {
         let mut state = lock(&self.shared.state);
+        state.closes(client);
         if client.was_hooked() {
             state.members.join(client);
             state.members.close(client);

@@ -106,14 +106,26 @@ impl Starting {
 
     /// Those whose time is over are answered in our words: the service has advised nothing. Its word
     /// may still come.
-    pub(super) fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) -> Vec<Arc<Client>> {
         let now = Instant::now();
-        for one in self.0.iter().filter(|one| one.until <= now) {
-            if one.is_waited_for() {
-                one.client.answered(Err(one.in_vain()));
-            }
-        }
+        let is_over = |one: &&One| one.until <= now && one.is_waited_for();
+        let over = self.0.iter().filter(is_over).map(One::gives_up).collect();
         self.0.retain(|one| one.since.elapsed() < LIFE);
+        over
+    }
+
+    /// Nobody waits any more for a client's word; whether somebody did.
+    pub(super) fn give_up(&mut self, client: &Arc<Client>) -> bool {
+        let mut all = self.0.iter();
+        let one = all.find(|one| Arc::ptr_eq(&one.client, client) && one.is_waited_for());
+        one.map(One::gives_up).is_some()
+    }
+
+    /// Whether what a client does is not told yet: the deployed service may take that for a sign that
+    /// it has its word, which is then never said again.
+    pub(super) fn holds(&self, client: &Arc<Client>) -> bool {
+        let is_held = |one: &One| Arc::ptr_eq(&one.client, client) && one.is_waited_for();
+        self.0.iter().any(is_held)
     }
 }
 
@@ -133,11 +145,13 @@ impl One {
         }
     }
 
-    fn in_vain(&self) -> String {
-        match &self.said {
+    fn gives_up(&self) -> Arc<Client> {
+        let reason = match &self.said {
             Some(said) => format!("registered, and not to start: {said}"),
             None => "registered, and no word to start came".to_owned(),
-        }
+        };
+        self.client.answered(Err(reason));
+        Arc::clone(&self.client)
     }
 
     /// A client that only asks has no name.

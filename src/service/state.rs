@@ -102,6 +102,27 @@ impl State {
         self.reports.failed();
     }
 
+    /// Words to start that nobody waits for any more: what was held back until then is told.
+    pub(super) fn tidy_starting(&mut self) {
+        for client in self.starting.tidy() {
+            self.tell_held(&client);
+        }
+    }
+
+    /// A client is being destroyed: nothing is held back any more.
+    pub(super) fn closes(&mut self, client: &Arc<Client>) {
+        if self.starting.give_up(client) {
+            self.tell_held(client);
+        }
+    }
+
+    fn tell_held(&mut self, client: &Arc<Client>) {
+        self.members.has_name(client);
+        if client.is_created() {
+            self.queue.push(Message::Configure(Arc::clone(client)));
+        }
+    }
+
     /// Tells that these clients are gone.
     pub(super) fn say_goodbye(&mut self, gone: Vec<Arc<Client>>) {
         for client in &gone {

@@ -148,6 +148,8 @@ fn send(
         Message::Register(client) => {
             return register(shared, transport, client);
         }
+        // It is told once the client has its word, or nobody waits for that.
+        Message::Configure(client) if lock(&shared.state).starting.holds(client) => None,
         Message::Configure(client) => client
             .config_update()
             .map(|update| transport.configure(&update)),

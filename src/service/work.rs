@@ -35,7 +35,7 @@ pub(super) fn next_work(shared: &Shared, look_at: Option<Instant>) -> Work {
         let settle = |client: &Client| client.settle(&shared.slots);
         let gone = state.members.tidy(settle);
         state.say_goodbye(gone);
-        state.starting.tidy();
+        state.tidy_starting();
         let now = Instant::now();
         if let Some(work) = state.next_work(now) {
             return work;

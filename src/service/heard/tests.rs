@@ -84,7 +84,7 @@ fn no_word_comes(state: &mut State, client: &Arc<Client>) {
     };
     let (now, at_once) = (Instant::now(), Duration::ZERO);
     state.starting.push(client, registered, now, at_once);
-    state.starting.tidy();
+    state.tidy_starting();
     assert!(client.answer().is_some());
 }
 
@@ -176,6 +176,48 @@ fn nobody_waits_for_ever_for_a_word() {
     assert!(state.starting.tidy_at().is_none());
     let answer = client.answer().unwrap().as_ref();
     assert!(answer.is_err_and(|reason| reason.contains("no word to start came")));
+}
+
+/// Sends what is due: how many messages that was, and the reports.
+fn tell_all<A>(shared: &Shared, transport: &mut Scripted<A>) -> (usize, usize)
+where
+    A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send,
+{
+    (transport.other_messages, transport.told) = (0, Vec::new());
+    let take_due = || lock(&shared.state).queue.take_due(Instant::now());
+    while let Some(waiting) = take_due() {
+        thread::tell(shared, transport, waiting);
+    }
+    lock(&shared.state).members.all_report();
+    round::report(shared, transport);
+    (transport.other_messages, transport.told.len())
+}
+
+/// The deployed service says the word no more once it has seen them.
+#[test]
+fn configuration_and_topics_wait_for_the_word_to_start() {
+    for end in ["its word", "nobody waits", "it closes"] {
+        let (shared, mut transport) = (shared(), naming("h"));
+        let client = named(&shared, &mut transport);
+        creation_succeeds(&shared, &client);
+        client.measured_in_test(Default::default());
+        let configure = Message::Configure(Arc::clone(&client));
+        lock(&shared.state).queue.push(configure);
+        assert_eq!(tell_all(&shared, &mut transport), (0, 0));
+        transport.unasked = vec![refused("h", "not yet")];
+        look(&shared, &mut transport);
+        assert_eq!(tell_all(&shared, &mut transport), (0, 0));
+        match end {
+            "its word" => {
+                transport.unasked = vec![start("h", json!({}))];
+                look(&shared, &mut transport);
+            }
+            "nobody waits" => no_word_comes(&mut lock(&shared.state), &client),
+            _ => lock(&shared.state).closes(&client),
+        }
+        assert_eq!(tell_all(&shared, &mut transport), (1, 1), "{end}");
+        assert_eq!(tell_all(&shared, &mut transport), (0, 1), "{end}");
+    }
 }
 
 #[test]
