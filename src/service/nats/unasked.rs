@@ -65,7 +65,10 @@ impl Nats {
     /// Listens to the word to start of a client that was just registered.
     pub(super) fn await_start(&mut self, client_hash: &str, deadline: Instant) {
         let awaited = &mut self.unasked.awaited;
-        awaited.retain(|one| one.client_hash != client_hash);
+        // A name may be given twice: what is listened to already goes on.
+        let is_its = |one: &mut Awaited| one.client_hash == client_hash;
+        let before = awaited.extract_if(.., is_its).next();
+        let subscription = before.and_then(|one| one.subscription);
         if awaited.len() >= MAX_AWAITED {
             // Nobody waits for the oldest one any more, unless very many are created at once.
             let is_old = awaited
@@ -80,7 +83,7 @@ impl Nats {
         awaited.push(Awaited {
             client_hash: client_hash.to_owned(),
             since: Instant::now(),
-            subscription: None,
+            subscription,
         });
         if let Some(on) = self.link.current() {
             self.listen(on, deadline);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use superstream_nats_server::NatsServer;
+use superstream_nats_server::{NatsServer, wait_until};
 use superstream_protocol::{ClientKind, Reports};
 
 use super::service::Service;
@@ -14,7 +14,7 @@ use crate::service::line::Health;
 use crate::service::nats::Nats;
 use crate::service::queue::Message;
 use crate::service::state::Shared;
-use crate::service::{Failure, Said, Transport, heard, thread};
+use crate::service::{Failure, Heard, Said, Transport, heard, thread};
 
 fn client(id: &str) -> Arc<Client> {
     let mut registration = registration();
@@ -102,6 +102,32 @@ fn a_report_without_news_asks_whether_the_server_is_there() {
         assert!(matches!(taken, Err(Failure::Unavailable(_))), "{taken:?}");
     }
     assert_eq!(nats.goodbye(hash), Ok(Said::Nothing));
+}
+
+/// A service may give a name twice.
+#[test]
+fn a_word_is_listened_to_once() {
+    let server = NatsServer::start();
+    let service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    for _ in 0..3 {
+        nats.register(&registration(), Duration::from_secs(20))
+            .unwrap();
+    }
+    let subject = "internal.startClient.9f2c1e7a";
+    service.say(subject, r#"{"start":false}"#);
+    // Those of all subscriptions come before what comes later.
+    service.say(subject, r#"{"start":true}"#);
+    let mut words = Vec::new();
+    wait_until("its words", || {
+        let heard = nats.look().unwrap();
+        words.extend(heard.into_iter().filter_map(|heard| match heard {
+            Heard::Start { start, .. } => Some(start.start),
+            _ => None,
+        }));
+        words.contains(&true)
+    });
+    assert_eq!(words, [false, true]);
 }
 
 /// A server that lets clients in and sends them away is not asked more and more often.
