@@ -59,8 +59,9 @@ pub(super) fn report(shared: &Shared, transport: &mut dyn Transport) -> Option<S
         } else {
             (bad_answers, is_taken) = (0, true);
         }
-        // Those that have just been found to need a name may wait for one request.
-        if state.somebody_waits() {
+        // Those that have just been found to need a name may wait for one request, and so may a word to
+        // start that has come meanwhile.
+        if state.somebody_waits() || state.starting.somebody_waits() {
             state.members.put_off();
             break;
         }

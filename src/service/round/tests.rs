@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use superstream_protocol::measured::{Measured, Records, TopicFigures};
-use superstream_protocol::{ClientKind, ClientReport, ReportsTaken};
+use superstream_protocol::{ClientKind, ClientReport, Registered, ReportsTaken};
 
 use super::*;
 use crate::report::record::Client;
@@ -77,6 +77,26 @@ fn whoever_is_being_created_goes_before_further_reports() {
     report(&shared, &mut transport);
     assert_eq!(transport.told.len(), 1, "the rest comes next");
     assert_eq!(transport.told[0].len(), MAX_REPORTS);
+}
+
+/// Its word to start may lie there: it is looked for between two requests.
+#[test]
+fn whoever_waits_for_a_word_to_start_goes_before_further_reports() {
+    let shared = shared();
+    closed(&shared, 2 * MAX_REPORTS);
+    let creator = Client::unregistered(ClientKind::Producer);
+    let (registered, limit) = (Registered::default(), Duration::from_secs(60));
+    let mut state = lock(&shared.state);
+    state
+        .starting
+        .push(&creator, registered, Instant::now(), limit);
+    drop(state);
+    for told in 1..=2 {
+        let mut transport = Scripted::new(|reports: &Reports| Ok(taken(reports)));
+        report(&shared, &mut transport);
+        assert_eq!(transport.told.len(), 1, "{told}");
+    }
+    assert!(drafts(&shared).is_empty());
 }
 
 /// A service that answers one report of each request, and never says a word on the others.
