@@ -1,6 +1,7 @@
 //! The clients of this process that the service knows by a name.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -137,19 +138,24 @@ impl Known {
         self.names.remove(client_hash)
     }
 
-    /// One that the service knows by another connection than this.
-    pub(super) fn moved(&self, on: u64) -> Option<String> {
-        self.first(|named| named.on != on)
+    /// One that the service knows by another connection than this: the next one after a name, so that
+    /// one that the service fails at holds up no other.
+    pub(super) fn moved(&self, on: u64, after: &str) -> Option<String> {
+        let beyond = (Bound::Excluded(after), Bound::Unbounded);
+        let beyond = self.names.range::<str, _>(beyond);
+        let mut all = beyond.chain(self.names.iter());
+        let (name, _) = all.find(|(_, named)| named.on != on)?;
+        Some(name.clone())
     }
 
     /// One whose updates are not listened to on this connection.
     pub(super) fn deaf(&self, on: u64) -> Option<String> {
-        self.first(|named| named.updates.is_none_or(|(connection, _)| connection != on))
-    }
-
-    fn first(&self, is_it: impl Fn(&Named) -> bool) -> Option<String> {
+        let is_deaf = |named: &Named| {
+            let updates = named.updates;
+            updates.is_none_or(|(connection, _)| connection != on)
+        };
         let mut all = self.names.iter();
-        let (name, _) = all.find(|(_, named)| is_it(named))?;
+        let (name, _) = all.find(|(_, named)| is_deaf(named))?;
         Some(name.clone())
     }
 
@@ -280,10 +286,28 @@ mod tests {
         let mut known = Known::default();
         known.registered("h", &message("a"), true, 1);
         known.registered("h", &message("a"), true, 2);
-        assert!(known.moved(2).is_none());
+        assert!(known.moved(2, "").is_none());
         known.registered("i", &message("a"), true, 2);
         assert!(!known.has("h"));
         assert!(known.gone("i").is_some());
+    }
+
+    /// One that the service does not answer for stands in no other's way.
+    #[test]
+    fn names_take_turns_in_moving() {
+        let mut known = Known::default();
+        for name in ["h", "i", "j"] {
+            known.registered(name, &message(name), true, 1);
+        }
+        let mut turns: Vec<String> = Vec::new();
+        for _ in 0..4 {
+            let last = turns.last().cloned().unwrap_or_default();
+            turns.extend(known.moved(2, &last));
+        }
+        assert_eq!(turns, ["h", "i", "j", "h"]);
+        known.get("i").unwrap().on = 2;
+        assert_eq!(known.moved(2, "h").as_deref(), Some("j"));
+        assert_eq!(known.moved(1, "j").as_deref(), Some("i"));
     }
 
     #[test]

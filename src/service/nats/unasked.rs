@@ -44,6 +44,8 @@ pub(super) struct Unasked {
     pub(super) idle_since: Option<Instant>,
     /// Of telling the service that a client has moved to another connection.
     moving: Backoff,
+    /// The name of the last one that was told of.
+    moved: String,
     nonsense_at: Option<Instant>,
 }
 
@@ -109,7 +111,7 @@ impl Nats {
                 let regular = last.map_or(now, |last| last + EVERY);
                 let moving = self
                     .known
-                    .moved(on)
+                    .moved(on, &self.unasked.moved)
                     .map(|_| self.unasked.moving.not_before(now));
                 Some(moving.map_or(regular, |at| at.min(regular)))
             }
@@ -298,10 +300,13 @@ impl Nats {
 
     /// Tells the service of one client that it has moved to this connection.
     fn tell_moved(&mut self, on: u64) -> Option<Heard> {
-        let client_hash = self.known.moved(on)?;
-        if !self.unasked.moving.is_over(Instant::now()) {
+        let client_hash = self.known.moved(on, &self.unasked.moved)?;
+        // A service that has failed at one may take its time: a creator's word to start comes first.
+        let is_slow = self.unasked.moving.failures() > 0;
+        if !self.unasked.moving.is_over(Instant::now()) || (is_slow && self.creator_waits()) {
             return None;
         }
+        self.unasked.moved.clone_from(&client_hash);
         let deadline = Instant::now() + MOVE_LIMIT.min(self.quiet_limit);
         let answer = self.link.request(MOVED, deadline, |id| {
             let moved = Moved {
