@@ -76,6 +76,12 @@ impl Connection {
         })
     }
 
+    /// Closes the connection for good: the server hears of it even where a forked child has a copy.
+    /// Only in the process that has opened it.
+    pub fn close(mut self) {
+        self.session.end("it was closed".to_owned());
+    }
+
     /// The newest INFO.
     pub fn info(&self) -> &ServerInfo {
         &self.session.info

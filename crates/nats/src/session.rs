@@ -206,7 +206,7 @@ impl Session {
             .any(is_about_us),
         };
         let error = ended.error();
-        self.wire = None;
+        self.shut_down();
         self.ended = Some(ended);
         error
     }
@@ -261,12 +261,19 @@ impl Session {
     }
 
     /// Closes the connection, for a reason that is told from now on. The first is the true one.
-    fn end(&mut self, reason: String) {
-        self.wire = None;
+    pub fn end(&mut self, reason: String) {
+        self.shut_down();
         self.ended.get_or_insert(Ended {
             reason,
             unauthorized: false,
         });
+    }
+
+    /// A forked child may have a copy of the socket, and keep it.
+    fn shut_down(&mut self) {
+        if let Some(wire) = self.wire.take() {
+            wire.shut_down();
+        }
     }
 
     /// INFO may come at any time, and then leave out what has not changed.

@@ -67,6 +67,12 @@ impl Wire {
         self.socket.peer_addr().ok()
     }
 
+    /// Says that this is the end, whoever has a copy of the socket. Not from a forked child: it would end
+    /// the parent's connection.
+    pub fn shut_down(&self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     pub fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }

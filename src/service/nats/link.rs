@@ -219,7 +219,9 @@ impl Link {
 
     /// Nothing is to be said or heard for a while. The service sees by it that we are gone.
     pub(super) fn close(&mut self) {
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            connection.close();
+        }
     }
 
     fn drop_closed(&mut self) {
@@ -238,6 +240,7 @@ impl Link {
                 .take(MAX_OTHERS)
                 .cloned()
                 .collect();
+            connection.close();
             if self.opened.elapsed() >= PROVEN_AFTER {
                 self.backoff = Backoff::default();
             }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use superstream_nats::Connection;
 
-use crate::common::{NatsServer, connect, open, soon};
+use crate::common::{NatsServer, connect, open, soon, wait_until};
 use crate::encrypted::Authority;
 
 /// Runs something in a forked child, which is gone afterwards without any clean-up.
@@ -62,6 +63,37 @@ fn a_child_that_drops_its_copy_disturbs_nobody() {
     let server = authority.server("localhost", "");
     let options = authority.options("tls://", "localhost", &server);
     outlives_a_copy(&server, open(&options).unwrap());
+}
+
+/// A child that lives as long as its parent holds the other end: it has a copy of every descriptor.
+fn with_a_child(what: impl FnOnce()) {
+    let (mut child_end, parent_end) = std::io::pipe().unwrap();
+    // SAFETY: the child reads from a pipe alone, and leaves by _exit(2).
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(parent_end);
+        let _ = child_end.read(&mut [0]);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(0) }
+    }
+    assert!(child > 0, "cannot fork");
+    what();
+    drop(parent_end);
+    // SAFETY: waits for the child that was just made, and wants no status.
+    assert_eq!(
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) },
+        child
+    );
+}
+
+#[test]
+fn the_end_is_heard_while_a_child_has_a_copy() {
+    let server = NatsServer::start();
+    let connection = connect(&server);
+    with_a_child(|| {
+        connection.close();
+        wait_until("its end", || server.connections().is_empty());
+    });
 }
 
 #[test]
