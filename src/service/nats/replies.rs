@@ -1,7 +1,7 @@
 //! What is answered to requests, by our own service and by the deployed one.
 
 use serde_json::Value;
-use superstream_protocol::{Registered, StartClient};
+use superstream_protocol::{Mode, Registered, StartClient};
 
 use crate::service::answer::{self, short};
 use crate::service::{Failure, Registration};
@@ -97,14 +97,13 @@ pub(super) fn start(payload: &[u8], token: Option<&Token>) -> Option<StartClient
     bounded(payload, answer::longest(0)).ok()?;
     let document = answer::document(payload, token).ok()?;
     let mode = document.get("mode").cloned();
+    // What is not understood is read with care, as an unknown word is.
+    let mode = mode.map(|mode| answer::message(mode).unwrap_or(Mode::Observe));
     Some(StartClient {
         start: is_truthy(document.get("start")?),
         optimized_configuration: document["optimized_configuration"].as_object().cloned(),
         error: document["error"].as_str().map(|error| short(&error)),
-        mode: match mode {
-            Some(mode) => answer::message(mode).ok()?,
-            None => Default::default(),
-        },
+        mode: mode.unwrap_or_default(),
     })
 }
 
@@ -121,10 +120,8 @@ fn is_truthy(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use superstream_protocol::Mode;
-
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_registration_of_the_deployed_service_is_valid_or_a_failure() {
@@ -281,5 +278,7 @@ mod tests {
         let said = start(whole, None).unwrap();
         assert_eq!(said.optimized_configuration.unwrap()["linger.ms"], 100);
         assert_eq!(said.mode, Mode::Observe);
+        let said = start(br#"{"start":true,"mode":1}"#, None).unwrap();
+        assert_eq!((said.start, said.mode), (true, Mode::Observe));
     }
 }
