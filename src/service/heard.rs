@@ -1,6 +1,6 @@
 //! What the service says unasked, and what becomes of it.
 
-use superstream_protocol::ClientKind;
+use superstream_protocol::{ClientKind, StartClient};
 
 use super::late::set_codec;
 use super::queue::Message;
@@ -73,8 +73,12 @@ impl State {
             if client.kind != ClientKind::Producer {
                 continue;
             }
-            let mut advice = client.registered_advice().unwrap_or_default();
-            advice.start = true;
+            let advice = client.registered_advice().filter(|advice| advice.start);
+            // What came with a no is no advice.
+            let mut advice = advice.unwrap_or_else(|| StartClient {
+                start: true,
+                ..StartClient::default()
+            });
             set_codec(&mut advice, codec);
             client.advised_since(advice.clone());
             self.late.keep_codec(&client, codec);

@@ -291,6 +291,26 @@ fn a_codec_serves_the_next_client_and_a_report_does_not_undo_it() {
 }
 
 #[test]
+fn a_codec_makes_no_advice_of_what_came_with_a_no() {
+    let (shared, mut transport) = (shared(), naming("h"));
+    let client = Client::unregistered(ClientKind::Producer);
+    client.answered(Ok(Registered {
+        client_hash: "h".to_owned(),
+        start: StartClient {
+            optimized_configuration: json!({"linger.ms": 100}).as_object().cloned(),
+            ..StartClient::default()
+        },
+        ..Registered::default()
+    }));
+    creation_succeeds(&shared, &client);
+    transport.unasked = vec![codec("h", "zstd")];
+    look(&shared, &mut transport);
+    let next = client.outcome().next_advice.unwrap();
+    let alone = json!({"compression.type": "zstd"});
+    assert_eq!(next.optimized_configuration, alone.as_object().cloned());
+}
+
+#[test]
 fn a_client_that_is_not_known_any_more_registers_again() {
     let (shared, mut transport) = (shared(), naming("h"));
     let client = named(&shared, &mut transport);
