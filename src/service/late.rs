@@ -30,7 +30,7 @@ const CODEC: [&str; 2] = ["compression.type", "compression.codec"];
 pub(super) struct LateAdvice {
     whole: BTreeMap<Profile, (StartClient, Instant)>,
     /// Codecs that the service has named since. They hold until it names others.
-    codecs: BTreeMap<Profile, &'static str>,
+    codecs: BTreeMap<Profile, (&'static str, Instant)>,
 }
 
 impl LateAdvice {
@@ -59,14 +59,18 @@ impl LateAdvice {
     /// Keeps a codec for the next clients like this one.
     pub(super) fn keep_codec(&mut self, client: &Client, codec: &'static str) {
         let profile = profile(client);
-        if self.codecs.len() < MAX_PROFILES || self.codecs.contains_key(&profile) {
-            self.codecs.insert(profile, codec);
+        if self.codecs.len() >= MAX_PROFILES && !self.codecs.contains_key(&profile) {
+            let oldest = self.codecs.iter().min_by_key(|(_, (_, since))| *since);
+            if let Some(oldest) = oldest.map(|(oldest, _)| oldest.clone()) {
+                self.codecs.remove(&oldest);
+            }
         }
+        self.codecs.insert(profile, (codec, Instant::now()));
     }
 
     /// Adds the codec to an advice that lets a client start and says nothing of one.
     pub(super) fn complete(&self, client: &Client, advice: &mut StartClient) {
-        let Some(codec) = self.codecs.get(&profile(client)) else {
+        let Some((codec, _)) = self.codecs.get(&profile(client)) else {
             return;
         };
         let configuration = advice.optimized_configuration.as_ref();
@@ -93,4 +97,42 @@ fn profile(client: &Client) -> Profile {
     let config = &client.registration.config;
     let said = |name: &&str| Some(config.get(*name)?.as_str()?.to_owned());
     (client.kind, PROPERTIES.iter().map(said).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use superstream_protocol::RegisterClient;
+
+    use super::*;
+
+    fn client(id: usize) -> Client {
+        let config = [("client.id".to_owned(), id.to_string().into())];
+        let registration = RegisterClient {
+            config: config.into_iter().collect(),
+            ..RegisterClient::default()
+        };
+        Client::new(registration, ClientKind::Producer, String::new())
+    }
+
+    fn codec(late: &LateAdvice, id: usize) -> bool {
+        let mut advice = StartClient {
+            start: true,
+            ..StartClient::default()
+        };
+        late.complete(&client(id), &mut advice);
+        advice.optimized_configuration.is_some()
+    }
+
+    /// An application may name every client differently.
+    #[test]
+    fn of_codecs_the_newest_are_kept() {
+        let mut late = LateAdvice::default();
+        for id in 0..=MAX_PROFILES {
+            late.keep_codec(&client(id), "zstd");
+        }
+        assert_eq!(late.codecs.len(), MAX_PROFILES);
+        assert!(!codec(&late, 0) && codec(&late, 1) && codec(&late, MAX_PROFILES));
+        late.keep_codec(&client(1), "lz4");
+        assert!(codec(&late, 2), "it has its place already");
+    }
 }
