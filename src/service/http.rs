@@ -199,7 +199,7 @@ impl Transport for Http {
         self.tell("POST", &path, message)
     }
 
-    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure> {
+    fn goodbye(&mut self, client_hash: &str, _: &str) -> Result<Said, Failure> {
         let path = format!("/v1/clients/{client_hash}");
         let answer = self.send::<()>("DELETE", &path, None, self.quiet_limit)?;
         self.check(answer).map(|_| Said::Yes)

@@ -48,8 +48,8 @@ pub trait Transport: Send {
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure>;
     /// Tells what went wrong in a client.
     fn error(&mut self, message: &ClientError) -> Result<Said, Failure>;
-    /// Tells that a client is gone.
-    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure>;
+    /// Tells that a client is gone: two may go by one name, and have registered by another each.
+    fn goodbye(&mut self, client_hash: &str, registration_id: &str) -> Result<Said, Failure>;
     /// When to look for what the service says unasked; `None` where it can say nothing.
     fn look_at(&self) -> Option<Instant> {
         None

@@ -236,7 +236,7 @@ impl Transport for Nats {
         }
     }
 
-    fn goodbye(&mut self, client_hash: &str) -> Result<Said, Failure> {
+    fn goodbye(&mut self, client_hash: &str, registration_id: &str) -> Result<Said, Failure> {
         // Nobody knows it any more.
         let Some(is_ours) = self.is_ours(client_hash) else {
             return Ok(Said::Nothing);
@@ -248,7 +248,7 @@ impl Transport for Nats {
         };
         // What is refused is not said again.
         if matches!(said, Ok(_) | Err(Failure::Refused(_)))
-            && let Some(named) = self.known.gone(client_hash)
+            && let Some(named) = self.known.gone(client_hash, registration_id)
         {
             self.left(client_hash, named.updates);
         }

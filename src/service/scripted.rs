@@ -61,7 +61,7 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
         self.other()
     }
 
-    fn goodbye(&mut self, _: &str) -> Result<Said, Failure> {
+    fn goodbye(&mut self, _: &str, _: &str) -> Result<Said, Failure> {
         self.other()
     }
 

@@ -159,7 +159,10 @@ fn send(
                 error: error.clone(),
             })
         }),
-        Message::Goodbye(client) => client.hash().map(|hash| transport.goodbye(&hash)),
+        Message::Goodbye(client) => client.hash().map(|hash| {
+            let id = client.registration.registration_id.as_deref();
+            transport.goodbye(&hash, id.unwrap_or_default())
+        }),
     };
     match said {
         Some(Ok(Said::Yes)) => Ok(Spoke::Yes),

@@ -125,9 +125,9 @@ impl Known {
     }
 
     /// A client is gone; what is known of it, where it was the last one of its name.
-    pub(super) fn gone(&mut self, client_hash: &str) -> Option<Named> {
+    pub(super) fn gone(&mut self, client_hash: &str, registration_id: &str) -> Option<Named> {
         let named = self.names.get_mut(client_hash)?;
-        named.clients.pop();
+        named.clients.retain(|client| client != registration_id);
         match named.clients.is_empty() {
             true => self.names.remove(client_hash),
             false => None,
@@ -274,11 +274,13 @@ mod tests {
         let mut known = Known::default();
         known.registered("h", &message("a"), false, 1);
         known.registered("h", &message("b"), false, 1);
-        assert!(known.gone("h").is_none());
+        assert!(known.gone("h", "a").is_none());
         assert!(known.has("h"));
-        assert!(known.gone("h").is_some());
+        // The other one registers again.
+        known.registered("h", &message("b"), false, 1);
+        assert!(known.gone("h", "b").is_some());
         assert!(known.is_empty());
-        assert!(known.gone("h").is_none());
+        assert!(known.gone("h", "b").is_none());
     }
 
     #[test]
@@ -289,7 +291,7 @@ mod tests {
         assert!(known.moved(2, "").is_none());
         known.registered("i", &message("a"), true, 2);
         assert!(!known.has("h"));
-        assert!(known.gone("i").is_some());
+        assert!(known.gone("i", "a").is_some());
     }
 
     /// One that the service does not answer for stands in no other's way.

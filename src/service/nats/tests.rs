@@ -149,7 +149,7 @@ fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
     service.say("internal.updates.9f2c1e7a", ZSTD);
     let is_codec = |heard: &Heard| matches!(heard, Heard::Codec { codec: "zstd", .. });
     hear(&mut nats, "the update", is_codec);
-    nats.goodbye(hash).unwrap();
+    nats.goodbye(hash, "1").unwrap();
     assert!(nats.known.is_empty());
 }
 
@@ -174,7 +174,7 @@ fn our_service_answers_everything() {
     assert_eq!(nats.error(&error("an error")), Ok(Said::Yes));
     let busy = Failure::Failed("429 later".to_owned());
     assert_eq!(nats.error(&error("busy")), Err(busy));
-    assert_eq!(nats.goodbye("h"), Ok(Said::Yes));
+    assert_eq!(nats.goodbye("h", "1"), Ok(Said::Yes));
     assert_eq!(service.told("internal_tasks.clientsUpdate.goodbye.h"), [""]);
     assert!(service.told(KIND).is_empty());
     // Of what it does not know it says nothing.
@@ -240,7 +240,7 @@ fn a_connection_that_serves_nobody_is_closed_after_a_while() {
     hear(&mut nats, "its word", |heard| {
         matches!(heard, Heard::Start { .. })
     });
-    nats.goodbye("9f2c1e7a").unwrap();
+    nats.goodbye("9f2c1e7a", "1").unwrap();
     nats.look().unwrap();
     assert!(
         nats.link.current().is_some(),

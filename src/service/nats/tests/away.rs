@@ -101,7 +101,7 @@ fn a_report_without_news_asks_whether_the_server_is_there() {
         let taken = nats.report(&away);
         assert!(matches!(taken, Err(Failure::Unavailable(_))), "{taken:?}");
     }
-    assert_eq!(nats.goodbye(hash), Ok(Said::Nothing));
+    assert_eq!(nats.goodbye(hash, "1"), Ok(Said::Nothing));
 }
 
 /// A service may give a name twice.
