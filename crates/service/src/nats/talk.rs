@@ -130,12 +130,13 @@ impl Post {
             // Schemas are not learnt: payloads are never rewritten. What counts what that would save
             // is empty in every release.
             Subject::Counters(client) | Subject::Sample(client) | Subject::MakeSchema(client) => {
-                self.ask(named(client)?, |_, _| Ok(())).await
+                self.heard(named(client)?, false, |_, _| Ok(())).await?;
+                Ok(Done::empty())
             }
             Subject::GetSchema(client) => {
                 if let Ok(client) = named(client) {
                     // The answer is the same for those that nobody knows.
-                    let _ = self.ask(client, |_, _| Ok(())).await;
+                    let _ = self.heard(client, false, |_, _| Ok(())).await;
                 }
                 let answer = b"{\"error\":\"schema not found\"}".to_vec();
                 Ok(Done::with(answer))
@@ -198,7 +199,8 @@ impl Post {
         }
     }
 
-    /// Does something for a client, which has said something, and `runs` if that shows it.
+    /// Does something for a client, which has said something. `runs` is for what each says when it
+    /// begins to run: anything else may be of before it registered once more.
     async fn heard<T: Send + 'static>(
         &self,
         client: String,

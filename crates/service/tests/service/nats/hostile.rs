@@ -99,7 +99,7 @@ fn values_of_every_kind_are_kept() {
 
 #[test]
 fn an_answer_never_becomes_a_question() {
-    let (server, service) = pair(&[]);
+    let (server, mut service) = pair(&[]);
     let peer = Peer::at(&server);
     let mut answers = peer.listen("internal.registerClient");
     let subject = "internal_tasks.clientReconnectionUpdate";
@@ -107,6 +107,9 @@ fn an_answer_never_becomes_a_question() {
     wait_until("it was worked on", || {
         metrics(&service).contains("about=\"reconnection\"} 1")
     });
+    // It finishes what it took, answers too.
+    service.signal("-TERM");
+    assert_eq!(service.child.wait().unwrap().code(), Some(0));
     peer.say("internal.registerClient", &json!("the first"));
     assert_eq!(answers.next(), "the first");
 }
