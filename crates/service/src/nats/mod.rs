@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
@@ -177,6 +177,10 @@ async fn receive(post: Arc<Post>, mut messages: Subscriber, mut stop: oneshot::R
                 // What the server has sent already still comes.
                 is_draining = true;
                 if !post.line.is_up() || messages.drain().await.is_err() {
+                    // What came before the server went is here already.
+                    while let Some(Some(message)) = messages.next().now_or_never() {
+                        post.take(message);
+                    }
                     return;
                 }
             }
