@@ -212,9 +212,14 @@ impl Store {
         })?;
         let mut sought = Vec::with_capacity(found.len());
         for (hash, answer, look_ms) in found {
-            let start = match answer {
-                Some(answer) => Some(serde_json::from_str(&answer)?),
+            let start = match answer.map(|answer| serde_json::from_str(&answer)) {
                 None => None,
+                Some(Ok(start)) => Some(start),
+                // All others are to be looked for nevertheless.
+                Some(Err(error)) => {
+                    log::warn!("the answer that is kept for client {hash} cannot be read: {error}");
+                    continue;
+                }
             };
             sought.push(Sought {
                 hash,
