@@ -156,6 +156,11 @@ impl Directory {
         mut message: RegisterClient,
         is_quiet: bool,
     ) -> Result<Registration, ServiceError> {
+        let is_cut = is_quiet && registration::check(&message).is_err();
+        if is_cut {
+            self.masker.registration(&mut message);
+            registration::cut_quiet(&mut message);
+        }
         registration::check(&message).map_err(ServiceError::Invalid)?;
         let rules = self.rules();
         // The rules see what the client sent; the store never does.
@@ -165,7 +170,7 @@ impl Directory {
         } else {
             self.masker.registration(&mut message);
             registration::cut(&mut message);
-            let is_veiled = Traits::of(&message) != traits;
+            let is_veiled = is_cut || Traits::of(&message) != traits;
             let connection = message.nats_connection_id.clone();
             let manner = match is_quiet {
                 true => Manner::Quiet(quiet::connection_id(connection.as_deref())),

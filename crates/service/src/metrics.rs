@@ -201,7 +201,8 @@ fn nats(text: &mut Text, is_up: bool, tally: &Tally) {
     text.counter(
         "superstream_service_nats_outcomes",
         None,
-        "The same by what became of them; unknown are those of clients that nobody knows.",
+        "The same by what became of them; unknown are those of clients that nobody knows. Those that \
+         were dropped are not counted by what they are about.",
     );
     text.samples(
         "superstream_service_nats_outcomes_total",

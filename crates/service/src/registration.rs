@@ -51,6 +51,15 @@ fn check_length(name: &str, text: &str, most: usize) -> Result<(), String> {
     }
 }
 
+/// Cuts what [`check`] would refuse, of a client that would never ask again: a deployed SDK takes any
+/// error for an answer. To be masked before, as with [`cut`]; only its name is left alone, which it is
+/// known by.
+pub fn cut_quiet(message: &mut RegisterClient) {
+    cut_to(&mut message.tags, MAX_TAGS);
+    cut_to(&mut message.language, MAX_TEXT);
+    cut_to(&mut message.client_host, MAX_TEXT);
+}
+
 /// Cuts what is only shown. It must be masked before: half a secret is not known for one.
 pub fn cut(message: &mut RegisterClient) {
     message.addresses.truncate(MAX_ADDRESSES);

@@ -290,6 +290,10 @@ fn what_is_wrong_is_said_and_nobody_is_ignored() {
     let peer = Peer::at(&server);
     let mut told = registration(&peer);
     told["tags"] = json!("x".repeat(20_000));
+    let hash = peer.register(&told);
+    let tags = client(&service, &hash)["tags"].clone();
+    assert_eq!(tags, "x".repeat(16 * 1024), "who never asks again is cut");
+    told["registration_id"] = json!("can ask again");
     let answer = peer.ask("internal.registerClient", &told);
     assert_eq!(answer["status"], 422, "{answer}");
     assert!(
