@@ -16,6 +16,10 @@ use super::ffi::{
 
 /// At least so often it is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
+/// A cluster that lists its topics more slowly than it was given time for is asked again, with so much
+/// more of it; each time it is asked for everything, so not often.
+const SLOWER: u32 = 4;
+const MAX_LISTINGS: u32 = 3;
 /// More partitions than a topic of single values has.
 const MAX_PARTITIONS: usize = 16;
 /// No more of a value is looked at.
@@ -160,9 +164,9 @@ impl<'f> Handle<'f> {
     /// The partitions of a topic; empty where there is no such topic. All topics are listed: asking
     /// for one would make it, with old engines and brokers that make topics.
     fn partitions(&self, topic: &CStr, patience: &Patience<'_>) -> Option<Vec<i32>> {
-        let mut longest = SLICE;
+        let mut listings = 0;
         loop {
-            let limit = patience.slice(longest)?;
+            let limit = patience.slice(SLICE * SLOWER.pow(listings))?;
             let mut metadata = ptr::null();
             // SAFETY: the handle is ours, and the metadata is filled in where there is no error.
             let error = unsafe {
@@ -185,7 +189,7 @@ impl<'f> Handle<'f> {
                 // No broker is connected yet, and nothing was asked.
                 ffi::TRANSPORT => {}
                 // The answer takes longer than that.
-                ffi::TIMED_OUT => longest *= 2,
+                ffi::TIMED_OUT if listings + 1 < MAX_LISTINGS => listings += 1,
                 _ => return None,
             }
         }
