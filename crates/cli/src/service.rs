@@ -1,5 +1,6 @@
 //! What the service answers, asked through the preload library itself: its transport, its
-//! deadline, its reading of the environment. A dry run: the service keeps nothing of it.
+//! deadline, its reading of the environment. A dry run: the reference service keeps nothing of it. A
+//! deployed one knows no dry runs, and takes it for two clients until the connection closes.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::path::Path;
