@@ -8,7 +8,8 @@ use serde::Serialize;
 use superstream_nats::Subscription;
 use superstream_protocol::{ClientKind, ClientReport, RegisterClient, TopicsPartitions};
 
-/// Clients that are kept in mind. Beyond, those go that came first.
+/// Clients that are kept in mind. Beyond, those go that nothing was said of for longest: their end may
+/// never have been told.
 const MAX_NAMES: usize = 4096;
 /// What an error text says of its client may take so much for tags.
 const MAX_TAGS_CHARS: usize = 1024;
@@ -23,7 +24,8 @@ pub(super) type Listening = (u64, Subscription);
 #[derive(Default)]
 pub(super) struct Known {
     names: BTreeMap<String, Named>,
-    registrations: u64,
+    /// How often something was said of any of them.
+    turns: u64,
 }
 
 /// What is known of a name. The deployed service may give one to two clients of a connection.
@@ -43,8 +45,8 @@ pub(super) struct Named {
     pub(super) updates: Option<Listening>,
     topics: Topics,
     topics_told: Option<Instant>,
-    /// Which registration it was.
-    order: u64,
+    /// When something was said of it last.
+    turn: u64,
 }
 
 /// `internal.clientTypeUpdate`.
@@ -85,9 +87,9 @@ impl Known {
             stays
         });
         if self.names.len() >= MAX_NAMES {
-            left.extend(self.forget_first());
+            left.extend(self.forget_quietest());
         }
-        self.registrations += 1;
+        self.turns += 1;
         let fresh = Named {
             is_ours,
             clients: Vec::new(),
@@ -101,9 +103,10 @@ impl Known {
                 ..Topics::default()
             },
             topics_told: None,
-            order: self.registrations,
+            turn: self.turns,
         };
         let named = self.names.entry(client_hash.to_owned()).or_insert(fresh);
+        named.turn = self.turns;
         named.clients.push(id);
         named.is_ours = is_ours;
         named.kind = message.kind;
@@ -113,7 +116,10 @@ impl Known {
     }
 
     pub(super) fn get(&mut self, client_hash: &str) -> Option<&mut Named> {
-        self.names.get_mut(client_hash)
+        let named = self.names.get_mut(client_hash)?;
+        self.turns += 1;
+        named.turn = self.turns;
+        Some(named)
     }
 
     pub(super) fn has(&self, client_hash: &str) -> bool {
@@ -159,8 +165,8 @@ impl Known {
         Some(name.clone())
     }
 
-    fn forget_first(&mut self) -> Option<(String, Option<Listening>)> {
-        let (name, _) = self.names.iter().min_by_key(|(_, named)| named.order)?;
+    fn forget_quietest(&mut self) -> Option<(String, Option<Listening>)> {
+        let (name, _) = self.names.iter().min_by_key(|(_, named)| named.turn)?;
         let name = name.clone();
         let named = self.names.remove(&name)?;
         Some((name, named.updates))
@@ -318,9 +324,11 @@ mod tests {
         for number in 0..=MAX_NAMES {
             let id = number.to_string();
             known.registered(&format!("h{number}"), &message(&id), true, 1);
+            // The first one lives, and reports.
+            assert!(known.get("h0").is_some());
         }
         assert_eq!(known.names.len(), MAX_NAMES);
-        assert!(!known.has("h0") && known.has("h1"));
+        assert!(!known.has("h1") && known.has("h2"));
     }
 
     #[test]
