@@ -21,6 +21,7 @@ use superstream_protocol::{
 };
 
 use super::answer::{self, never_sent};
+use super::starting::LIFE;
 use super::{Failure, Heard, Registration, Said, Transport};
 use crate::settings::Token;
 use crate::tuning;
@@ -155,7 +156,9 @@ impl Transport for Nats {
             }
         }
         if !is_ours {
-            self.await_start(client_hash, deadline);
+            // Nobody hears a late word of one that only asks.
+            let life = if message.dry_run { limit } else { LIFE };
+            self.await_start(client_hash, life, deadline);
         }
         Ok(registration)
     }

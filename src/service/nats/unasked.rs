@@ -11,7 +11,7 @@ use super::updates::{self, Update};
 use super::{Nats, replies};
 use crate::debug;
 use crate::service::line::Backoff;
-use crate::service::starting::{LIFE, MAX_AWAITED};
+use crate::service::starting::MAX_AWAITED;
 use crate::service::{Failure, Heard, answer};
 
 /// How often it is looked for, where nobody waits for it.
@@ -53,6 +53,8 @@ pub(super) struct Unasked {
 struct Awaited {
     client_hash: String,
     since: Instant,
+    /// It is listened to for so long.
+    life: Duration,
     subscription: Option<Listening>,
 }
 
@@ -65,12 +67,15 @@ struct Moved<'a> {
 
 impl Nats {
     /// Listens to the word to start of a client that was just registered.
-    pub(super) fn await_start(&mut self, client_hash: &str, deadline: Instant) {
+    pub(super) fn await_start(&mut self, client_hash: &str, life: Duration, deadline: Instant) {
         let awaited = &mut self.unasked.awaited;
         // A name may be given twice: what is listened to already goes on.
         let is_its = |one: &mut Awaited| one.client_hash == client_hash;
         let before = awaited.extract_if(.., is_its).next();
-        let subscription = before.and_then(|one| one.subscription);
+        let (life, subscription) = match before {
+            Some(one) => (one.life.max(life), one.subscription),
+            None => (life, None),
+        };
         if awaited.len() >= MAX_AWAITED {
             // Nobody waits for the oldest one any more, unless very many are created at once.
             let is_old = awaited
@@ -85,6 +90,7 @@ impl Nats {
         awaited.push(Awaited {
             client_hash: client_hash.to_owned(),
             since: Instant::now(),
+            life,
             subscription,
         });
         if let Some(on) = self.link.current() {
@@ -141,7 +147,7 @@ impl Nats {
     }
 
     fn unlisten_old(&mut self) {
-        let is_old = |one: &mut Awaited| one.since.elapsed() >= LIFE;
+        let is_old = |one: &mut Awaited| one.since.elapsed() >= one.life;
         let old: Vec<Awaited> = self.unasked.awaited.extract_if(.., is_old).collect();
         for one in old {
             self.unlisten(one.subscription);

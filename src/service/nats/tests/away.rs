@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use superstream_nats_server::{NatsServer, wait_until};
-use superstream_protocol::{ClientKind, Reports};
+use superstream_protocol::{ClientKind, RegisterClient, Reports};
 
 use super::service::Service;
 use super::{nats, registration, report};
@@ -14,7 +14,7 @@ use crate::service::line::Health;
 use crate::service::nats::Nats;
 use crate::service::queue::Message;
 use crate::service::state::Shared;
-use crate::service::{Failure, Heard, Said, Transport, heard, thread};
+use crate::service::{Failure, Heard, Registration, Said, Transport, heard, thread};
 
 fn client(id: &str) -> Arc<Client> {
     let mut registration = registration();
@@ -102,6 +102,26 @@ fn a_report_without_news_asks_whether_the_server_is_there() {
         assert!(matches!(taken, Err(Failure::Unavailable(_))), "{taken:?}");
     }
     assert_eq!(nats.goodbye(hash, "1"), Ok(Said::Nothing));
+}
+
+/// It is a client to the deployed service, which is to see its end.
+#[test]
+fn whoever_only_asks_does_not_keep_the_connection() {
+    let server = NatsServer::start();
+    let _service = Service::deployed(&server);
+    let mut nats = nats(&server, None);
+    let asks = RegisterClient {
+        dry_run: true,
+        ..registration()
+    };
+    let begin = Instant::now();
+    let named = nats.register(&asks, Duration::from_secs(1)).unwrap();
+    assert!(matches!(named, Registration::Named(_)), "{named:?}");
+    wait_until("nobody to serve", || {
+        nats.look().unwrap();
+        nats.unasked.idle_since.is_some()
+    });
+    assert!(begin.elapsed() >= Duration::from_secs(1));
 }
 
 /// A service may give a name twice.
