@@ -271,12 +271,20 @@ fn json(message: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(message).map_err(never_sent)
 }
 
+/// Properties that Kafka's clients, and the deployed service with them, have two names for where the
+/// rules have only that of the engine.
+const OTHER_NAMES: [(&str, &str); 2] = [
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+];
+
 /// The engine tells a property by its own name; the deployed service knows those that Kafka's clients
 /// have for it, too.
 fn with_both_names(config: &Configuration) -> Configuration {
     let mut both = config.clone();
     for (key, value) in config {
-        let name = tuning::canonical(key);
+        let other = OTHER_NAMES.iter().find(|(name, _)| name == key);
+        let name = other.map_or(tuning::canonical(key), |(_, other)| other);
         if !config.contains_key(name) {
             both.insert(name.to_owned(), value.clone());
         }

@@ -101,10 +101,11 @@ fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
     assert!(format!("{heard:?}").contains("linger.ms"), "{heard:?}");
 
     let engines_names = ClientConfigUpdate {
-        config: json!({"queue.buffering.max.ms": "50", "acks": "1", "request.required.acks": "2"})
-            .as_object()
-            .cloned()
-            .unwrap(),
+        config: json!({"queue.buffering.max.ms": "50", "acks": "1", "request.required.acks": "2",
+            "message.timeout.ms": "9"})
+        .as_object()
+        .cloned()
+        .unwrap(),
         ..config(hash)
     };
     nats.configure(&engines_names).unwrap();
@@ -121,6 +122,7 @@ fn the_deployed_service_is_told_what_its_own_clients_tell_it() {
         .collect();
     let both = json!({
         "queue.buffering.max.ms": "50", "linger.ms": "50", "acks": "1", "request.required.acks": "2",
+        "message.timeout.ms": "9", "delivery.timeout.ms": "9",
     });
     assert_eq!((told.len(), &told[0]["config"]), (1, &both));
     for _ in 0..2 {
