@@ -80,10 +80,8 @@ fn with_a_child(what: impl FnOnce()) {
     what();
     drop(parent_end);
     // SAFETY: waits for the child that was just made, and wants no status.
-    assert_eq!(
-        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) },
-        child
-    );
+    let waited = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    assert_eq!(waited, child);
 }
 
 #[test]
