@@ -92,6 +92,7 @@ pub const ALWAYS: &[Listed] = &[
         REGISTERED,
         Fields::OursOnly(&[
             "compression.type",
+            "max.in.flight",
             "max.partition.fetch.bytes",
             "retries",
             "sasl.mechanism",
@@ -101,7 +102,7 @@ pub const ALWAYS: &[Listed] = &[
     listed(
         Of::Consumers,
         REGISTERED,
-        Fields::OursOnly(&["acks", "linger.ms"]),
+        Fields::OursOnly(&["acks", "delivery.timeout.ms", "linger.ms"]),
         ALIAS,
     ),
     listed(
@@ -215,12 +216,6 @@ pub const ALWAYS: &[Listed] = &[
         "librdkafka tells nothing of what has no value; the SDK's table has empty texts",
     ),
     listed(
-        Of::Each,
-        EFFECTIVE,
-        Fields::SdkOnly(&["max.in.flight"]),
-        "a property is told by librdkafka's own name for it, and this alias nobody asks for",
-    ),
-    listed(
         Of::Producers,
         EFFECTIVE,
         Fields::OursOnly(&["max.partition.fetch.bytes"]),
@@ -229,7 +224,13 @@ pub const ALWAYS: &[Listed] = &[
     listed(
         Of::Consumers,
         EFFECTIVE,
-        Fields::OursOnly(&["acks", "compression.type", "linger.ms", "retries"]),
+        Fields::OursOnly(&[
+            "acks",
+            "compression.type",
+            "delivery.timeout.ms",
+            "linger.ms",
+            "retries",
+        ]),
         ALIAS,
     ),
     listed(
