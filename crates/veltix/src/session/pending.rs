@@ -1,0 +1,162 @@
+//! Requests that wait for their reply, and the ids that tell them apart.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
+use std::time::Instant;
+
+use super::Role;
+use crate::frames::Wire;
+use crate::message::{MessageType, RequestId};
+
+#[derive(Debug)]
+struct Waiting<W> {
+    waiter: W,
+    expects: Option<MessageType>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pending<W> {
+    // Most connections wait for few replies at a time, and most for none.
+    waiting: HashMap<RequestId, Waiting<W>>,
+}
+
+impl<W> Pending<W> {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: HashMap::new(),
+        }
+    }
+
+    pub(super) fn has(&self, id: RequestId) -> bool {
+        self.waiting.contains_key(&id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        id: RequestId,
+        waiter: W,
+        expects: Option<MessageType>,
+        deadline: Option<Instant>,
+    ) {
+        self.waiting.insert(
+            id,
+            Waiting {
+                waiter,
+                expects,
+                deadline,
+            },
+        );
+    }
+
+    /// Who waits for this message.
+    pub(super) fn take(&mut self, id: RequestId, message_type: MessageType) -> Option<W> {
+        let waiting = self.waiting.get(&id)?;
+        if waiting.expects.is_some_and(|wanted| wanted != message_type) {
+            return None;
+        }
+        self.remove(id)
+    }
+
+    pub(super) fn remove(&mut self, id: RequestId) -> Option<W> {
+        let removed = self.waiting.remove(&id).map(|waiting| waiting.waiter);
+        if self.waiting.is_empty() {
+            self.waiting = HashMap::new();
+        }
+        removed
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.waiting
+            .values()
+            .filter_map(|waiting| waiting.deadline)
+            .min()
+    }
+
+    /// Those whose time is over.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<W> {
+        let over: Vec<RequestId> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        over.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.waiting)
+            .into_values()
+            .map(|waiting| waiting.waiter)
+            .collect()
+    }
+}
+
+/// Makes ids.
+#[derive(Debug)]
+pub(super) struct Ids {
+    /// Of 1.6.3: the state of a generator. Of 2.0.0: the next one.
+    next: u64,
+    /// Over 2.0.0; empty over 1.6.3, where any 32 bits will do.
+    range: Range<u32>,
+}
+
+impl Ids {
+    pub(super) fn new(wire: Wire, role: Role, window: u64) -> Self {
+        match wire {
+            Wire::V1 => Self {
+                next: RandomState::new().build_hasher().finish(),
+                range: 0..0,
+            },
+            Wire::V2 => {
+                let range = range_v2(role, window);
+                Self {
+                    next: range.start.into(),
+                    range,
+                }
+            }
+        }
+    }
+
+    pub(super) fn next(&mut self) -> RequestId {
+        if self.range.is_empty() {
+            self.next = self.next.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            return RequestId(mix(self.next) as u32);
+        }
+        let id = self.next as u32;
+        self.next = if id + 1 < self.range.end {
+            u64::from(id + 1)
+        } else {
+            self.range.start.into()
+        };
+        RequestId(id)
+    }
+}
+
+/// Both sides of the Python library number from 0 to the window, so that a message of one side may be
+/// taken for a reply by the other. Ours are beyond the window, and those of our two roles apart.
+fn range_v2(role: Role, window: u64) -> Range<u32> {
+    const ALL: u32 = 1 << 16;
+    let start = u32::try_from(window).unwrap_or(ALL);
+    if start > ALL - 1024 {
+        return 0..ALL;
+    }
+    let middle = start + (ALL - start) / 2;
+    match role {
+        Role::Client => start..middle,
+        Role::Server => middle..ALL,
+    }
+}
+
+/// SplitMix64's output function.
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
