@@ -68,6 +68,20 @@ impl std::error::Error for Error {
     }
 }
 
+/// Why an attempt to connect came to nothing.
+impl From<Error> for CloseReason {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Closed(reason) => reason,
+            Error::Io(error) => Self::Network(error.kind()),
+            Error::TimedOut => Self::Network(io::ErrorKind::TimedOut),
+            Error::BadAddress(what) => Self::Address(what),
+            Error::Tls(what) => Self::Tls(what),
+            other => Self::Address(other.to_string()),
+        }
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -113,8 +127,10 @@ pub enum CloseReason {
     Silent,
     /// The peer takes nothing of what it makes us say.
     Stalled,
-    /// TLS failed.
+    /// TLS failed, or cannot be had.
     Tls(String),
+    /// The address cannot be understood or found; completes "the address …".
+    Address(String),
 }
 
 impl CloseReason {
@@ -132,7 +148,10 @@ impl fmt::Display for CloseReason {
             Self::CutShort => formatter.write_str("closed by the peer within a frame"),
             Self::Network(kind) => write!(formatter, "{kind}"),
             Self::BadChecksum { message_type } => {
-                write!(formatter, "wrong checksum in a frame of type {message_type}")
+                write!(
+                    formatter,
+                    "wrong checksum in a frame of type {message_type}"
+                )
             }
             Self::TooLarge { size, limit } => {
                 write!(formatter, "a frame of {size} bytes, {limit} are taken")
@@ -148,6 +167,7 @@ impl fmt::Display for CloseReason {
             Self::Silent => formatter.write_str("the peer does not answer"),
             Self::Stalled => formatter.write_str("the peer takes no answers"),
             Self::Tls(what) => write!(formatter, "TLS: {what}"),
+            Self::Address(what) => write!(formatter, "the address {what}"),
         }
     }
 }

@@ -1,10 +1,21 @@
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod address;
+mod connection;
+mod endpoint;
 mod error;
 pub mod frames;
 mod message;
 pub mod session;
+mod stream;
 
+pub use address::{Address, DEFAULT_PORT};
+pub use connection::{Connection, ConnectionOptions, Next, Waker};
+pub use endpoint::{
+    Broadcast, BufferSize, Client, ClientConfig, ClientInfo, DisconnectReason, DisconnectState,
+    Endpoint, EndpointConfig, PerformanceMode, Sender, Server, ServerConfig, Tags,
+};
 pub use error::{CloseReason, Error};
 pub use message::{MessageType, Range, Request, RequestId, Response};

@@ -48,7 +48,9 @@ impl Wire {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let length = u32::try_from(payload.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes();
         let crc = crc32fast::hash(payload).to_be_bytes();
         out.reserve(self.header_size() + payload.len());
         match self {

@@ -140,7 +140,9 @@ mod tests {
             payload
         };
         assert_eq!(check_hello(&hello("1.6.3")), Ok(()));
-        for other in ["1.6.4", "9.9.9", "1.6", "1.6.3.1", "2.0.0rc1", "1.6.3rc1", ""] {
+        for other in [
+            "1.6.4", "9.9.9", "1.6", "1.6.3.1", "2.0.0rc1", "1.6.3rc1", "",
+        ] {
             assert_eq!(
                 check_hello(&hello(other)),
                 Err(CloseReason::Version(other.to_owned()))

@@ -161,7 +161,22 @@ impl<W> Session<W> {
         Ok(id)
     }
 
-    /// The same, and remembers who waits for the reply: until it comes, [`Session::forget`] is
+    /// The same for a frame that was encoded before, for several peers.
+    pub(crate) fn send_encoded(
+        &mut self,
+        frame: &[u8],
+        wire: Wire,
+        id: RequestId,
+    ) -> Result<(), Error> {
+        if wire != self.wire {
+            return Err(Error::WrongState("a frame of another version"));
+        }
+        self.check(frame.len() - wire.header_size(), Some(id))?;
+        self.write_plain(frame);
+        Ok(())
+    }
+
+    /// As [`Session::send`], and remembers who waits for the reply: until it comes, [`Session::forget`] is
     /// called, or the deadline has passed.
     pub fn ask(
         &mut self,
@@ -246,7 +261,10 @@ impl<W> Session<W> {
             return None;
         }
         let timeouts = if self.phase != Phase::Ready {
-            [self.opened.checked_add(self.options.handshake_timeout), None]
+            [
+                self.opened.checked_add(self.options.handshake_timeout),
+                None,
+            ]
         } else if self.paused {
             [None, None]
         } else {
@@ -353,9 +371,7 @@ impl<W> Session<W> {
     }
 
     fn write_plain(&mut self, bytes: &[u8]) {
-        self.outbound
-            .buffer(bytes.len())
-            .extend_from_slice(bytes);
+        self.outbound.buffer(bytes.len()).extend_from_slice(bytes);
     }
 }
 

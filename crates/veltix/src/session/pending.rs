@@ -21,12 +21,15 @@ struct Waiting<W> {
 pub(super) struct Pending<W> {
     // Most connections wait for few replies at a time, and most for none.
     waiting: HashMap<RequestId, Waiting<W>>,
+    /// How many of them have a deadline.
+    timed: usize,
 }
 
 impl<W> Pending<W> {
     pub(super) fn new() -> Self {
         Self {
             waiting: HashMap::new(),
+            timed: 0,
         }
     }
 
@@ -45,6 +48,7 @@ impl<W> Pending<W> {
         expects: Option<MessageType>,
         deadline: Option<Instant>,
     ) {
+        self.timed += usize::from(deadline.is_some());
         self.waiting.insert(
             id,
             Waiting {
@@ -65,14 +69,15 @@ impl<W> Pending<W> {
     }
 
     pub(super) fn remove(&mut self, id: RequestId) -> Option<W> {
-        let removed = self.waiting.remove(&id).map(|waiting| waiting.waiter);
-        if self.waiting.is_empty() {
-            self.waiting = HashMap::new();
-        }
-        removed
+        let removed = self.waiting.remove(&id)?;
+        self.timed -= usize::from(removed.deadline.is_some());
+        Some(removed.waiter)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.timed == 0 {
+            return None;
+        }
         self.waiting
             .values()
             .filter_map(|waiting| waiting.deadline)
@@ -81,6 +86,9 @@ impl<W> Pending<W> {
 
     /// Those whose time is over.
     pub(super) fn expired(&mut self, now: Instant) -> Vec<W> {
+        if self.timed == 0 {
+            return Vec::new();
+        }
         let over: Vec<RequestId> = self
             .waiting
             .iter()
@@ -91,6 +99,7 @@ impl<W> Pending<W> {
     }
 
     pub(super) fn take_all(&mut self) -> Vec<W> {
+        self.timed = 0;
         std::mem::take(&mut self.waiting)
             .into_values()
             .map(|waiting| waiting.waiter)

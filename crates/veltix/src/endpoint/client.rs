@@ -1,0 +1,196 @@
+//! The client that an application uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Endpoint;
+use super::client_core::{ClientCore, Phase};
+use super::config::ClientConfig;
+use crate::error::{CloseReason, Error};
+use crate::frames::Wire;
+use crate::message::{MessageType, Request, RequestId, Response};
+
+/// Who ended a connection, in three words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The server.
+    ServerClosed,
+    /// The network, or somebody who does not keep to the protocol; or there never was a connection.
+    Error,
+    /// [`Client::disconnect`].
+    Manual,
+}
+
+/// What a client is told when it has lost its connection, and after each attempt that came to
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisconnectState {
+    /// No further attempt follows.
+    pub permanent: bool,
+    /// The attempt that this is about; 0: the connection itself.
+    pub attempt: u32,
+    /// How many attempts there may be.
+    pub retry_max: u32,
+    /// Who ended it.
+    pub reason: DisconnectReason,
+    /// Why, in detail.
+    pub cause: CloseReason,
+}
+
+/// A client. Callbacks run in order, and never hold up what arrives. Routes, callbacks and
+/// [`Sender`]s outlive a connection, and serve the next one.
+pub struct Client {
+    core: Arc<ClientCore>,
+    _endpoint: Endpoint,
+}
+
+impl Client {
+    /// A client on the process's [`Endpoint::shared`].
+    pub fn new(config: ClientConfig) -> Result<Self, Error> {
+        Ok(Self::on(&Endpoint::shared()?, config))
+    }
+
+    /// A client on an endpoint.
+    pub fn on(endpoint: &Endpoint, config: ClientConfig) -> Self {
+        Self {
+            core: ClientCore::new(config, endpoint.inner()),
+            _endpoint: endpoint.clone(),
+        }
+    }
+
+    /// Takes messages that no route takes.
+    pub fn on_recv(&self, handler: impl Fn(Response) + Send + Sync + 'static) {
+        self.core
+            .change(|handlers| handlers.recv = Some(Arc::new(handler)));
+    }
+
+    /// Is told of each connection, before any of its messages.
+    pub fn on_connect(&self, handler: impl Fn() + Send + Sync + 'static) {
+        self.core
+            .change(|handlers| handlers.connect = Some(Arc::new(handler)));
+    }
+
+    /// Is told of each connection that has ended, after all of its messages, and of each further
+    /// attempt that came to nothing.
+    pub fn on_disconnect(&self, handler: impl Fn(DisconnectState) + Send + Sync + 'static) {
+        self.core
+            .change(|handlers| handlers.disconnect = Some(Arc::new(handler)));
+    }
+
+    /// Takes messages of one type, before [`Client::on_recv`]. `false` where the type has a route
+    /// already, which stays.
+    pub fn route(
+        &self,
+        message_type: MessageType,
+        handler: impl Fn(Response) + Send + Sync + 'static,
+    ) -> bool {
+        let mut added = false;
+        self.core.change(|handlers| {
+            handlers
+                .routes
+                .entry(message_type.code())
+                .or_insert_with(|| {
+                    added = true;
+                    Arc::new(handler)
+                });
+        });
+        added
+    }
+
+    /// Takes a route away. Whether there was one.
+    pub fn unroute(&self, message_type: MessageType) -> bool {
+        let mut removed = false;
+        self.core.change(|handlers| {
+            removed = handlers.routes.remove(&message_type.code()).is_some();
+        });
+        removed
+    }
+
+    /// Connects, and waits until the server has greeted. Tries again as often as the configuration
+    /// says; the error is that of the last attempt.
+    pub fn connect(&self) -> Result<(), Error> {
+        self.core.connect()
+    }
+
+    /// Whether there is a connection now.
+    pub fn is_connected(&self) -> bool {
+        self.core.phase() == Phase::Connected
+    }
+
+    /// What sends for others, over whichever connection there is.
+    pub fn sender(&self) -> Sender {
+        Sender(Arc::clone(&self.core))
+    }
+
+    /// The framing that the server speaks.
+    pub fn wire(&self) -> Result<Wire, Error> {
+        Ok(self.core.link()?.wire())
+    }
+
+    /// Sends. That it succeeds means that the message is on its way in order, not that it was read;
+    /// a server that does not keep up gives [`Error::Stalled`].
+    pub fn send(&self, request: &Request) -> Result<RequestId, Error> {
+        self.core.link()?.send(request)
+    }
+
+    /// Sends, and waits for room where the server does not keep up.
+    pub fn send_within(&self, request: &Request, timeout: Duration) -> Result<RequestId, Error> {
+        self.core.link()?.send_within(request, timeout)
+    }
+
+    /// Sends, and waits for the reply.
+    pub fn send_and_wait(&self, request: &Request, timeout: Duration) -> Result<Response, Error> {
+        self.core.link()?.send_and_wait(request, timeout)
+    }
+
+    /// The time of a round trip.
+    pub fn ping_server(&self, timeout: Duration) -> Result<Duration, Error> {
+        self.core.link()?.ping(timeout)
+    }
+
+    /// Ends the connection, after what was sent, or the attempts to make one. Whether all was
+    /// written in time. It can be connected again.
+    pub fn disconnect(&self) -> bool {
+        match self.core.disconnect() {
+            Some(link) => link.wait_for_end(self.core.config.close_timeout),
+            None => true,
+        }
+    }
+
+    /// No further attempts.
+    pub fn stop_retry(&self) {
+        self.core.stop_retry();
+    }
+
+    /// Begins attempts where there is no connection, and changes how many there are.
+    pub fn retry(&self, max: Option<u32>) {
+        self.core.retry(max);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.core.disconnect();
+    }
+}
+
+/// Sends for a [`Client`], from any thread. It outlives connections.
+#[derive(Clone)]
+pub struct Sender(Arc<ClientCore>);
+
+impl Sender {
+    /// [`Client::send`].
+    pub fn send(&self, request: &Request) -> Result<RequestId, Error> {
+        self.0.link()?.send(request)
+    }
+
+    /// [`Client::send_within`].
+    pub fn send_within(&self, request: &Request, timeout: Duration) -> Result<RequestId, Error> {
+        self.0.link()?.send_within(request, timeout)
+    }
+
+    /// [`Client::send_and_wait`].
+    pub fn send_and_wait(&self, request: &Request, timeout: Duration) -> Result<Response, Error> {
+        self.0.link()?.send_and_wait(request, timeout)
+    }
+}

@@ -1,0 +1,393 @@
+//! A client's way from one connection to the next, whoever takes a step of it.
+//!
+//! Steps that belong to an attempt name its epoch: what a user has ended since is ignored.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use super::backoff;
+use super::client::{DisconnectReason, DisconnectState};
+use super::config::ClientConfig;
+use super::link::Link;
+use super::lock;
+use super::pool::{Job, Mailbox, Owner};
+use super::shared::{Command, Shared};
+use crate::error::{CloseReason, Error};
+use crate::message::Response;
+use crate::session::Options;
+
+type OnMessage = dyn Fn(Response) + Send + Sync;
+
+/// What an application does with what happens.
+#[derive(Default)]
+pub(super) struct Handlers {
+    pub(super) recv: Option<Arc<OnMessage>>,
+    pub(super) connect: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(super) disconnect: Option<Arc<dyn Fn(DisconnectState) + Send + Sync>>,
+    pub(super) routes: HashMap<u16, Arc<OnMessage>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Idle,
+    /// An attempt is under way.
+    Connecting,
+    /// Until the next attempt.
+    Waiting,
+    Connected,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    epoch: u64,
+    attempt: u32,
+    retry_max: u32,
+    /// No further attempts are wanted.
+    stop: bool,
+    link: Option<Arc<Link>>,
+    /// Why there is no connection.
+    last: Option<CloseReason>,
+}
+
+pub(super) struct ClientCore {
+    pub(super) config: ClientConfig,
+    pub(super) options: Arc<Options>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) handlers: RwLock<Handlers>,
+    mailbox: Mailbox,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl ClientCore {
+    pub(super) fn new(config: ClientConfig, shared: &Arc<Shared>) -> Arc<Self> {
+        let state = State {
+            retry_max: config.retry,
+            ..State::default()
+        };
+        Arc::new(Self {
+            options: super::config::shared_options(&config.session),
+            config,
+            shared: Arc::clone(shared),
+            handlers: RwLock::default(),
+            mailbox: Mailbox::default(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Handlers)) {
+        change(
+            &mut self
+                .handlers
+                .write()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
+    }
+
+    pub(super) fn link(&self) -> Result<Arc<Link>, Error> {
+        lock(&self.state).link.clone().ok_or(Error::NotConnected)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        lock(&self.state).phase
+    }
+
+    /// Whether this attempt is still wanted.
+    pub(super) fn wants(&self, epoch: u64) -> bool {
+        lock(&self.state).epoch == epoch
+    }
+
+    /// Connects, and tries again as often as is set.
+    pub(super) fn connect(self: &Arc<Self>) -> Result<(), Error> {
+        let epoch = {
+            let mut state = lock(&self.state);
+            if state.phase != Phase::Idle {
+                return Err(Error::WrongState("the client was connected before"));
+            }
+            state.phase = Phase::Connecting;
+            state.epoch += 1;
+            state.attempt = 0;
+            state.stop = false;
+            state.retry_max = self.config.retry;
+            state.epoch
+        };
+        self.find(epoch);
+        let mut state = lock(&self.state);
+        loop {
+            if state.epoch != epoch || state.phase == Phase::Idle {
+                let reason = state.last.clone().unwrap_or(CloseReason::Manual);
+                return Err(Error::Closed(reason));
+            }
+            if state.phase == Phase::Connected {
+                return Ok(());
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// The next attempt. Runs on the endpoint's thread, which must not wait for a name service.
+    pub(super) fn attempt(self: Arc<Self>, epoch: u64) {
+        {
+            let mut state = lock(&self.state);
+            if state.epoch != epoch || state.phase != Phase::Waiting {
+                return;
+            }
+            state.phase = Phase::Connecting;
+        }
+        if self.config.address.literal().is_some() {
+            return self.find(epoch);
+        }
+        let core = Arc::clone(&self);
+        let started = thread::Builder::new()
+            .name("veltix-resolve".to_owned())
+            .spawn(move || core.find(epoch));
+        if let Err(error) = started {
+            self.failed(epoch, CloseReason::Network(error.kind()));
+        }
+    }
+
+    fn find(self: &Arc<Self>, epoch: u64) {
+        match self.config.address.resolve() {
+            Ok(addresses) => {
+                self.shared
+                    .command(Command::Dial(Arc::clone(self), epoch, addresses));
+            }
+            Err(error) => self.failed(epoch, error.into()),
+        }
+    }
+
+    /// An attempt came to nothing.
+    pub(super) fn failed(self: &Arc<Self>, epoch: u64, reason: CloseReason) {
+        let mut state = lock(&self.state);
+        if state.epoch != epoch {
+            return;
+        }
+        let mut told = Vec::new();
+        if state.attempt > 0 {
+            told.push(say(&state, false, DisconnectReason::Error, &reason));
+        }
+        self.go_on(&mut state, DisconnectReason::Error, reason, &mut told);
+        drop(state);
+        self.tell(told);
+    }
+
+    /// The handshake is done. Whether the connection is still wanted.
+    pub(super) fn established(&self, epoch: u64, link: &Arc<Link>) -> bool {
+        let mut state = lock(&self.state);
+        if state.epoch != epoch {
+            link.ask_to_close();
+            return false;
+        }
+        state.phase = Phase::Connected;
+        state.attempt = 0;
+        state.link = Some(Arc::clone(link));
+        state.last = None;
+        self.changed.notify_all();
+        true
+    }
+
+    /// A connection has ended, or an attempt that got as far as a socket.
+    pub(super) fn lost(self: &Arc<Self>, epoch: u64, token: usize, reason: CloseReason) {
+        let mut state = lock(&self.state);
+        if state.epoch != epoch {
+            return;
+        }
+        if state.link.as_ref().is_none_or(|link| link.token != token) {
+            drop(state);
+            return self.failed(epoch, reason);
+        }
+        state.link = None;
+        let kind = match reason {
+            CloseReason::PeerClosed | CloseReason::CutShort => DisconnectReason::ServerClosed,
+            CloseReason::Manual => DisconnectReason::Manual,
+            _ => DisconnectReason::Error,
+        };
+        let mut told = Vec::new();
+        if state.retry_max > 0 && !state.stop {
+            told.push(say(&state, false, kind, &reason));
+        }
+        self.go_on(&mut state, kind, reason, &mut told);
+        drop(state);
+        self.tell(told);
+    }
+
+    /// Waits for the next attempt, or gives up.
+    fn go_on(
+        self: &Arc<Self>,
+        state: &mut State,
+        kind: DisconnectReason,
+        reason: CloseReason,
+        told: &mut Vec<DisconnectState>,
+    ) {
+        let over = state.stop || reason.is_final() || state.attempt >= state.retry_max;
+        if over {
+            told.push(say(state, true, kind, &reason));
+            state.phase = Phase::Idle;
+        } else {
+            state.attempt += 1;
+            state.phase = Phase::Waiting;
+            let config = &self.config;
+            let pause = backoff::pause(config.retry_delay, config.retry_delay_max, state.attempt);
+            self.shared
+                .command(Command::Retry(Arc::clone(self), state.epoch, pause));
+        }
+        state.last = Some(reason);
+        self.changed.notify_all();
+    }
+
+    /// The user has had enough. Gives the connection that is to be closed.
+    pub(super) fn disconnect(self: &Arc<Self>) -> Option<Arc<Link>> {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Idle {
+            return None;
+        }
+        state.epoch += 1;
+        let reason = CloseReason::Manual;
+        let told = say(&state, true, DisconnectReason::Manual, &reason);
+        state.phase = Phase::Idle;
+        state.last = Some(reason);
+        let link = state.link.take();
+        self.changed.notify_all();
+        drop(state);
+        self.shared.command(match &link {
+            Some(link) => Command::Close(link.token),
+            None => Command::Sweep,
+        });
+        self.tell(vec![told]);
+        link
+    }
+
+    /// No further attempts: the one that is under way is the last, and a pause ends now.
+    pub(super) fn stop_retry(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.stop = true;
+        if state.phase == Phase::Waiting {
+            state.epoch += 1;
+            let reason = state.last.clone().unwrap_or(CloseReason::Manual);
+            let told = say(&state, true, DisconnectReason::Error, &reason);
+            state.phase = Phase::Idle;
+            self.changed.notify_all();
+            drop(state);
+            self.tell(vec![told]);
+        }
+    }
+
+    /// Sets how many attempts there are, and begins them where there is no connection.
+    pub(super) fn retry(self: &Arc<Self>, max: Option<u32>) {
+        let mut state = lock(&self.state);
+        state.stop = false;
+        if let Some(max) = max {
+            state.retry_max = max;
+        }
+        if state.phase == Phase::Idle && state.retry_max > 0 {
+            state.epoch += 1;
+            state.attempt = 1;
+            state.phase = Phase::Waiting;
+            let epoch = state.epoch;
+            drop(state);
+            self.shared
+                .command(Command::Retry(Arc::clone(self), epoch, Duration::ZERO));
+        }
+    }
+
+    /// The endpoint ends.
+    pub(super) fn stop(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.stop = true;
+        if state.phase == Phase::Connected || state.phase == Phase::Idle {
+            return;
+        }
+        state.epoch += 1;
+        let told = say(&state, true, DisconnectReason::Manual, &CloseReason::Manual);
+        state.phase = Phase::Idle;
+        state.last = Some(CloseReason::Manual);
+        self.changed.notify_all();
+        drop(state);
+        self.tell(vec![told]);
+    }
+
+    fn tell(self: &Arc<Self>, told: Vec<DisconnectState>) {
+        let owner = Arc::clone(self) as Arc<dyn Owner>;
+        self.shared
+            .pool
+            .submit(owner, told.into_iter().map(Job::Disconnected));
+    }
+}
+
+fn say(
+    state: &State,
+    permanent: bool,
+    reason: DisconnectReason,
+    cause: &CloseReason,
+) -> DisconnectState {
+    DisconnectState {
+        permanent,
+        attempt: state.attempt,
+        retry_max: state.retry_max,
+        reason,
+        cause: cause.clone(),
+    }
+}
+
+impl Owner for ClientCore {
+    fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    fn run(&self, job: Job) {
+        let handlers = self
+            .handlers
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        match job {
+            Job::Connected => {
+                let handler = handlers.connect.clone();
+                drop(handlers);
+                if let Some(handler) = handler {
+                    handler();
+                }
+            }
+            Job::Message(response) => {
+                let handler = handlers
+                    .routes
+                    .get(&response.message_type.code())
+                    .or(handlers.recv.as_ref())
+                    .cloned();
+                drop(handlers);
+                match handler {
+                    Some(handler) => handler(response),
+                    None => log::warn!(
+                        "nobody takes a message of type {} from the server",
+                        response.message_type
+                    ),
+                }
+            }
+            Job::Disconnected(state) => {
+                let handler = handlers.disconnect.clone();
+                drop(handlers);
+                if let Some(handler) = handler {
+                    handler(state);
+                }
+            }
+            Job::Call(call) => {
+                drop(handlers);
+                call();
+            }
+            Job::Left(_) => {}
+        }
+    }
+
+    fn caught_up(&self) {
+        if let Ok(link) = self.link() {
+            self.shared.command(Command::Resume(link.token));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A connection as the endpoint's thread and those who send share it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use super::shared::{Command, Shared};
+use super::{PerformanceMode, lock};
+use crate::error::{CloseReason, Error};
+use crate::frames::Wire;
+use crate::message::{Request, RequestId, Response};
+use crate::session::Session;
+use crate::stream::{Stop, write};
+
+/// Who waits for a reply.
+pub(crate) enum Waiter {
+    Thread(Arc<Slot>),
+    Callback(Box<dyn FnOnce(Result<Response, Error>) + Send>),
+}
+
+/// Where a thread waits for its reply.
+#[derive(Default)]
+pub(crate) struct Slot {
+    result: Mutex<Option<Result<Response, Error>>>,
+    ready: Condvar,
+}
+
+impl Slot {
+    pub(crate) fn fill(&self, result: Result<Response, Error>) {
+        lock(&self.result).get_or_insert(result);
+        self.ready.notify_all();
+    }
+
+    fn wait(&self, timeout: Duration) -> Option<Result<Response, Error>> {
+        let guard = lock(&self.result);
+        self.ready
+            .wait_timeout_while(guard, timeout, |result| result.is_none())
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .0
+            .take()
+    }
+}
+
+pub(crate) struct Link {
+    pub(crate) token: usize,
+    shared: Arc<Shared>,
+    mode: PerformanceMode,
+    state: Mutex<LinkState>,
+    changed: Condvar,
+}
+
+pub(crate) struct LinkState {
+    pub(crate) session: Session<Waiter>,
+    /// Where any thread may write; not with TLS, and not once it is closed.
+    socket: Option<Arc<TcpStream>>,
+    /// Somebody has a chunk in hand.
+    writing: bool,
+    /// The socket became writable meanwhile.
+    again: bool,
+    /// The endpoint's thread knows that something waits.
+    dirty: bool,
+    waits_for_room: bool,
+    /// All is written and the peer was told the end, or it is cut.
+    pub(crate) ended: bool,
+}
+
+impl Link {
+    pub(crate) fn new(
+        token: usize,
+        shared: &Arc<Shared>,
+        mode: PerformanceMode,
+        session: Session<Waiter>,
+        socket: Option<Arc<TcpStream>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            token,
+            shared: Arc::clone(shared),
+            mode,
+            state: Mutex::new(LinkState {
+                session,
+                socket,
+                writing: false,
+                again: false,
+                dirty: false,
+                waits_for_room: false,
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, LinkState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        self.state().session.wire()
+    }
+
+    pub(crate) fn send(&self, request: &Request) -> Result<RequestId, Error> {
+        let mut state = self.state();
+        let id = state.session.send(request)?;
+        let here = match self.mode {
+            PerformanceMode::Low => false,
+            PerformanceMode::High => true,
+            // A thread that is at work takes this along with what else there is.
+            PerformanceMode::Balanced | PerformanceMode::Auto => self.shared.is_asleep(),
+        };
+        self.bring_out(state, here)?;
+        Ok(id)
+    }
+
+    /// Waits for room, where the peer is slow.
+    pub(crate) fn send_within(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<RequestId, Error> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            match self.send(request) {
+                Err(Error::Stalled) => {}
+                result => return result,
+            }
+            let left = deadline.map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
+                return Err(Error::Stalled);
+            }
+            let mut state = self.state();
+            state.waits_for_room = true;
+            // Woken at each step; a step that was missed costs no more than this.
+            let _ = self
+                .changed
+                .wait_timeout(state, left.min(Duration::from_millis(50)));
+        }
+    }
+
+    /// A frame that was encoded once for many.
+    pub(crate) fn send_encoded(
+        &self,
+        frame: &[u8],
+        wire: Wire,
+        id: RequestId,
+    ) -> Result<(), Error> {
+        let mut state = self.state();
+        state.session.send_encoded(frame, wire, id)?;
+        self.bring_out(state, false)
+    }
+
+    pub(crate) fn send_and_wait(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, Error> {
+        self.wait_for(timeout, |session, waiter| {
+            session.ask(request, waiter, None)
+        })
+    }
+
+    pub(crate) fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
+        let start = Instant::now();
+        self.wait_for(timeout, |session, waiter| session.ping(waiter, None))?;
+        Ok(start.elapsed())
+    }
+
+    pub(crate) fn ping_then(
+        &self,
+        timeout: Duration,
+        then: impl FnOnce(Result<Duration, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let start = Instant::now();
+        let waiter = Waiter::Callback(Box::new(move |result| {
+            then(result.map(|_| start.elapsed()));
+        }));
+        let mut state = self.state();
+        state.session.ping(waiter, start.checked_add(timeout))?;
+        drop(state);
+        // The endpoint's thread has to look at the clock again.
+        self.shared.command(Command::Look(self.token));
+        Ok(())
+    }
+
+    fn wait_for(
+        &self,
+        timeout: Duration,
+        ask: impl FnOnce(&mut Session<Waiter>, Waiter) -> Result<RequestId, Error>,
+    ) -> Result<Response, Error> {
+        let slot = Arc::new(Slot::default());
+        let mut state = self.state();
+        let id = ask(&mut state.session, Waiter::Thread(Arc::clone(&slot)))?;
+        if let Err(error) = self.bring_out(state, self.mode != PerformanceMode::Low) {
+            self.state().session.forget(id);
+            return Err(error);
+        }
+        if let Some(result) = slot.wait(timeout) {
+            return result;
+        }
+        self.state().session.forget(id);
+        // It may have come at the last moment.
+        slot.wait(Duration::ZERO).unwrap_or(Err(Error::TimedOut))
+    }
+
+    /// Brings what was queued on its way: at once, or by the endpoint's thread.
+    fn bring_out<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, LinkState>, here: bool) -> Result<(), Error> {
+        if here && state.socket.is_some() && !state.writing {
+            return self.write_out(state).map_err(|reason| {
+                self.shared
+                    .command(Command::Broken(self.token, reason.clone()));
+                Error::Closed(reason)
+            });
+        }
+        if !state.dirty {
+            state.dirty = true;
+            drop(state);
+            self.shared.mark(self.token);
+        }
+        Ok(())
+    }
+
+    /// What the endpoint's thread does where it was marked, or the socket is writable.
+    pub(crate) fn flush(&self) -> Result<(), CloseReason> {
+        let mut state = self.state();
+        state.dirty = false;
+        if state.writing {
+            state.again = true;
+            return Ok(());
+        }
+        self.write_out(state)
+    }
+
+    /// Writes until nothing is left or the socket is full. Not under the lock, so that others can
+    /// queue what they send meanwhile.
+    fn write_out<'a>(&'a self, mut state: MutexGuard<'a, LinkState>) -> Result<(), CloseReason> {
+        loop {
+            let Some(socket) = state.socket.clone() else {
+                return Ok(());
+            };
+            let Some(mut chunk) = state.session.take_chunk() else {
+                // Closed while we wrote: the end can be told now.
+                if state.session.closed().is_some() && !state.ended {
+                    self.shared.command(Command::Look(self.token));
+                }
+                return Ok(());
+            };
+            state.writing = true;
+            state.again = false;
+            drop(state);
+            let mut total = 0;
+            let stop = loop {
+                if chunk.remaining().is_empty() {
+                    break None;
+                }
+                match write(&socket, chunk.remaining()) {
+                    Ok(written) => {
+                        chunk.advance(written);
+                        total += written;
+                    }
+                    Err(stop) => break Some(stop),
+                }
+            };
+            drop(socket);
+            state = self.state();
+            state.session.give_back(chunk, total, Instant::now());
+            state.writing = false;
+            if total > 0 {
+                self.tell_of_room(&mut state);
+            }
+            match stop {
+                None => {}
+                Some(Stop::WouldBlock) if state.again => {}
+                Some(Stop::WouldBlock) => return Ok(()),
+                Some(Stop::Failed(reason)) => return Err(reason),
+            }
+        }
+    }
+
+    pub(crate) fn tell_of_room(&self, state: &mut LinkState) {
+        if std::mem::take(&mut state.waits_for_room) {
+            self.changed.notify_all();
+        }
+    }
+
+    /// With TLS the endpoint's thread writes: nobody needs to be told before it did.
+    pub(crate) fn clear_mark(state: &mut LinkState) {
+        state.dirty = false;
+    }
+
+    /// The conversation is over: nothing more is sent, and nobody waits any longer.
+    pub(crate) fn close(&self, reason: CloseReason) -> (CloseReason, Vec<Waiter>) {
+        let mut state = self.state();
+        let reason = state.session.close(reason);
+        let waiters = state.session.forget_all();
+        self.changed.notify_all();
+        (reason, waiters)
+    }
+
+    /// The socket is given back to the system, whoever still holds this.
+    pub(crate) fn end(&self, cut: bool) {
+        let mut state = self.state();
+        state.ended = true;
+        if cut {
+            state.socket = None;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until what was sent is written, or cannot be.
+    pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
+        let state = self.state();
+        !self
+            .changed
+            .wait_timeout_while(state, timeout, |state| !state.ended)
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .1
+            .timed_out()
+    }
+
+    pub(crate) fn ask_to_close(&self) {
+        self.shared.command(Command::Close(self.token));
+    }
+}

@@ -1,0 +1,96 @@
+//! Servers and clients over one thread that reads and writes, and a few that run callbacks.
+
+mod accepting;
+mod backoff;
+mod client;
+mod client_core;
+mod client_info;
+mod config;
+mod dialing;
+mod link;
+mod pool;
+mod reactor;
+mod server;
+mod server_core;
+mod shared;
+mod tags;
+mod traffic;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::Poll;
+
+pub use client::{Client, DisconnectReason, DisconnectState, Sender};
+pub use client_info::ClientInfo;
+pub use config::{BufferSize, ClientConfig, EndpointConfig, PerformanceMode, ServerConfig};
+pub use server::{Broadcast, Server};
+pub use tags::Tags;
+
+use crate::error::Error;
+use reactor::{FIRST_TOKEN, Reactor, WAKE};
+use shared::{Command, Shared};
+
+/// A thread for the sockets of any number of servers and clients, and a pool for their callbacks.
+///
+/// It ends when the last server, client and copy of it is gone.
+#[derive(Clone)]
+pub struct Endpoint(Arc<Running>);
+
+struct Running {
+    shared: Arc<Shared>,
+}
+
+impl Endpoint {
+    /// Starts one.
+    pub fn new(config: &EndpointConfig) -> Result<Self, Error> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKE)?;
+        let shared = Shared::new(waker, FIRST_TOKEN, config.max_workers);
+        let reactor = Reactor::new(poll, Arc::clone(&shared));
+        thread::Builder::new()
+            .name("veltix".to_owned())
+            .spawn(move || reactor.run())?;
+        Ok(Self(Arc::new(Running { shared })))
+    }
+
+    /// The one that a process has for all servers and clients that name no other. It exists while
+    /// somebody uses it.
+    pub fn shared() -> Result<Self, Error> {
+        static SHARED: Mutex<Weak<Running>> = Mutex::new(Weak::new());
+        let mut shared = lock(&SHARED);
+        if let Some(running) = shared.upgrade() {
+            return Ok(Self(running));
+        }
+        let endpoint = Self::new(&EndpointConfig::default())?;
+        *shared = Arc::downgrade(&endpoint.0);
+        Ok(endpoint)
+    }
+
+    /// Ends all connections and waits for the callbacks that run. Whether they have ended in time;
+    /// those that have not go on, and nothing waits for them.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        let now = Instant::now();
+        let deadline = now
+            .checked_add(timeout)
+            .unwrap_or(now + Duration::from_secs(3600));
+        self.0.shared.command(Command::Stop);
+        self.0.shared.wait_for_stop(deadline) && self.0.shared.pool.wait(deadline)
+    }
+
+    fn inner(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.command(Command::Stop);
+    }
+}
+
+/// No lock is held while callbacks run, so that a panic leaves nothing half done.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

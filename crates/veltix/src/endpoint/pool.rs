@@ -1,0 +1,224 @@
+//! The threads that run callbacks, and the order in which they do.
+//!
+//! What belongs to one connection runs in order, on one thread at a time. Threads are started when
+//! there is work for them, and end when there has been none for a while.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::lock;
+use crate::message::Response;
+
+const IDLE: Duration = Duration::from_secs(10);
+/// How much of one connection runs before the next one's turn.
+const BATCH: usize = 256;
+/// The share of memory that a message has beside its content.
+const OVERHEAD: usize = 64;
+/// Beyond this nothing more is read from a connection, until its callbacks have caught up.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Read all the same while a callback waits for a reply over its own connection.
+const RESERVE: usize = 16 * 1024 * 1024;
+
+/// Something for an owner to do.
+pub(crate) enum Job {
+    Connected,
+    Message(Response),
+    Disconnected(super::client::DisconnectState),
+    Left(crate::error::CloseReason),
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl Job {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Message(response) => OVERHEAD + response.content.len(),
+            _ => OVERHEAD,
+        }
+    }
+}
+
+/// Whoever has callbacks.
+pub(crate) trait Owner: Send + Sync {
+    fn mailbox(&self) -> &Mailbox;
+    fn run(&self, job: Job);
+    /// There is room again.
+    fn caught_up(&self);
+}
+
+#[derive(Default)]
+pub(crate) struct Mailbox(Mutex<Contents>);
+
+#[derive(Default)]
+struct Contents {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    running: bool,
+    refused: bool,
+}
+
+impl Mailbox {
+    /// Whether more may be read for this owner. If not, it is told when that changes.
+    pub(crate) fn has_room(&self, awaited: bool) -> bool {
+        let mut contents = lock(&self.0);
+        let limit = MAX_BYTES + if awaited { RESERVE } else { 0 };
+        contents.refused = contents.bytes > limit;
+        !contents.refused
+    }
+}
+
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    changed: Condvar,
+    max_workers: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Arc<dyn Owner>>,
+    workers: usize,
+    idle: usize,
+    stopped: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(max_workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            max_workers: max_workers.max(1),
+        })
+    }
+
+    /// Adds work for an owner, in order.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        owner: Arc<dyn Owner>,
+        jobs: impl IntoIterator<Item = Job>,
+    ) {
+        {
+            let mut contents = lock(&owner.mailbox().0);
+            for job in jobs {
+                contents.bytes += job.cost();
+                contents.jobs.push_back(job);
+            }
+            if contents.running || contents.jobs.is_empty() {
+                return;
+            }
+            contents.running = true;
+        }
+        self.queue(owner);
+    }
+
+    fn queue(self: &Arc<Self>, owner: Arc<dyn Owner>) {
+        let mut state = lock(&self.state);
+        state.queue.push_back(owner);
+        if state.idle >= state.queue.len() {
+            self.changed.notify_one();
+        } else if state.workers < self.max_workers {
+            let pool = Arc::clone(self);
+            let started = thread::Builder::new()
+                .name("veltix-worker".to_owned())
+                .spawn(move || pool.work());
+            match started {
+                Ok(_) => state.workers += 1,
+                Err(error) => log::error!("no thread for callbacks: {error}"),
+            }
+        }
+    }
+
+    fn work(self: Arc<Self>) {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(owner) = state.queue.pop_front() {
+                drop(state);
+                if run_batch(&owner) {
+                    self.queue_again(owner);
+                }
+                state = lock(&self.state);
+                continue;
+            }
+            if state.stopped {
+                break;
+            }
+            state.idle += 1;
+            let (woken, timeout) = self
+                .changed
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.is_empty() {
+                break;
+            }
+        }
+        state.workers -= 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn queue_again(&self, owner: Arc<dyn Owner>) {
+        lock(&self.state).queue.push_back(owner);
+    }
+
+    /// No more work will come.
+    pub(crate) fn stop(&self) {
+        lock(&self.state).stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the callbacks that are left. Whether they have ended.
+    pub(crate) fn wait(&self, deadline: Instant) -> bool {
+        let mut state = lock(&self.state);
+        while state.workers > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
+        true
+    }
+}
+
+/// Whether there is more to do.
+fn run_batch(owner: &Arc<dyn Owner>) -> bool {
+    let mailbox = &owner.mailbox().0;
+    let (batch, cost) = {
+        let mut contents = lock(mailbox);
+        let count = contents.jobs.len().min(BATCH);
+        let batch = if count == contents.jobs.len() {
+            std::mem::take(&mut contents.jobs)
+        } else {
+            contents.jobs.drain(..count).collect()
+        };
+        let cost: usize = batch.iter().map(Job::cost).sum();
+        (batch, cost)
+    };
+    for job in batch {
+        // A handler that fails is its own affair: the next message is delivered.
+        if catch_unwind(AssertUnwindSafe(|| owner.run(job))).is_err() {
+            log::error!("a callback panicked");
+        }
+    }
+    let (more, caught_up) = {
+        let mut contents = lock(mailbox);
+        contents.bytes -= cost;
+        contents.running = !contents.jobs.is_empty();
+        let caught_up = contents.refused && contents.bytes <= MAX_BYTES / 2;
+        if caught_up {
+            contents.refused = false;
+        }
+        (contents.running, caught_up)
+    };
+    if caught_up {
+        owner.caught_up();
+    }
+    more
+}

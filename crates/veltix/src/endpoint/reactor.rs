@@ -1,0 +1,248 @@
+//! The one thread that reads, writes and keeps the time for all connections of an endpoint.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Poll, Token};
+
+use super::client_core::ClientCore;
+use super::link::{Link, Waiter};
+use super::pool::Job;
+use super::server_core::{ServerCore, ServerPeer};
+use super::shared::{Command, Inbox, Shared};
+use crate::session::Event;
+use crate::stream::Stream;
+
+pub(super) const WAKE: Token = Token(0);
+pub(super) const FIRST_TOKEN: usize = 1;
+const EVENTS: usize = 256;
+
+/// Whose connection it is.
+#[derive(Clone)]
+pub(super) enum Party {
+    Server(Arc<ServerPeer>),
+    Client(Arc<ClientCore>, u64),
+}
+
+/// A connection that is established.
+pub(super) struct Entry {
+    pub(super) link: Arc<Link>,
+    pub(super) stream: Stream,
+    pub(super) party: Party,
+    pub(super) read_size: usize,
+    /// When the clock was last asked to call.
+    pub(super) alarm: Option<Instant>,
+    pub(super) paused: bool,
+    /// Its conversation is over: what waits is written until then, what comes is thrown away.
+    pub(super) closing: Option<Instant>,
+    pub(super) told_end: bool,
+}
+
+/// A connection that is not established yet.
+pub(super) struct Dialing {
+    pub(super) core: Arc<ClientCore>,
+    pub(super) epoch: u64,
+    pub(super) socket: TcpStream,
+    pub(super) rest: Vec<SocketAddr>,
+    pub(super) deadline: Instant,
+}
+
+pub(super) struct Listening {
+    pub(super) core: Arc<ServerCore>,
+    pub(super) listener: TcpListener,
+    /// Waits for a connection to end, or for the clock.
+    pub(super) held_back: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    Connection(usize),
+    Dialing(usize),
+    Accept(usize),
+    Retry(usize),
+}
+
+pub(super) struct Reactor {
+    pub(super) poll: Poll,
+    pub(super) shared: Arc<Shared>,
+    pub(super) entries: HashMap<usize, Entry>,
+    pub(super) dialing: HashMap<usize, Dialing>,
+    pub(super) listening: HashMap<usize, Listening>,
+    pub(super) retries: HashMap<usize, (Arc<ClientCore>, u64)>,
+    alarms: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    /// Connections that had more to read than their share of a turn.
+    pub(super) again: Vec<usize>,
+    /// One for all connections: an idle one has no memory for reading.
+    pub(super) buffer: Vec<u8>,
+    pub(super) events: Vec<Event<Waiter>>,
+    pub(super) jobs: Vec<Job>,
+    stopping: bool,
+}
+
+impl Reactor {
+    pub(super) fn new(poll: Poll, shared: Arc<Shared>) -> Self {
+        Self {
+            poll,
+            shared,
+            entries: HashMap::new(),
+            dialing: HashMap::new(),
+            listening: HashMap::new(),
+            retries: HashMap::new(),
+            alarms: BinaryHeap::new(),
+            again: Vec::new(),
+            buffer: Vec::new(),
+            events: Vec::new(),
+            jobs: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut ready = Events::with_capacity(EVENTS);
+        let mut inbox = Inbox::default();
+        while !self.stopping {
+            let wait = self.time_to_sleep();
+            match self.poll.poll(&mut ready, wait) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("an endpoint cannot wait for its sockets: {error}");
+                    break;
+                }
+                Ok(()) => {}
+            }
+            self.shared.wake_up();
+            for event in &ready {
+                let Token(token) = event.token();
+                if event.token() == WAKE {
+                    continue;
+                }
+                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+                let writable = event.is_writable() || event.is_write_closed() || event.is_error();
+                if self.entries.contains_key(&token) {
+                    if writable {
+                        self.flush(token);
+                    }
+                    if readable {
+                        self.read(token, event.is_read_closed() || event.is_error());
+                    }
+                } else if self.dialing.contains_key(&token) {
+                    self.dialled(token);
+                } else if self.listening.contains_key(&token) {
+                    self.accept(token);
+                }
+            }
+            for token in std::mem::take(&mut self.again) {
+                self.read(token, true);
+            }
+            self.obey(&mut inbox);
+            self.ring();
+        }
+        self.end();
+    }
+
+    fn time_to_sleep(&mut self) -> Option<Duration> {
+        if !self.again.is_empty() || !self.shared.fall_asleep() {
+            return Some(Duration::ZERO);
+        }
+        let Reverse((first, _)) = self.alarms.peek()?;
+        let left = first.saturating_duration_since(Instant::now());
+        // The system counts milliseconds, and would wake us before the time.
+        Some(left + Duration::from_millis(u64::from(!left.is_zero())))
+    }
+
+    fn obey(&mut self, inbox: &mut Inbox) {
+        self.shared.take(inbox);
+        for token in inbox.marked.drain(..) {
+            self.flush(token);
+        }
+        for command in inbox.commands.drain(..) {
+            match command {
+                Command::Listen(core, listener, token) => self.listen(core, listener, token),
+                Command::CloseServer(token) => self.close_server(token),
+                Command::Dial(core, epoch, addresses) => self.dial(core, epoch, addresses),
+                Command::Retry(core, epoch, delay) => {
+                    let token = self.shared.token();
+                    self.retries.insert(token, (core, epoch));
+                    self.set_alarm(Instant::now().checked_add(delay), Alarm::Retry(token));
+                }
+                Command::Sweep => self.sweep(),
+                Command::Close(token) => self.close_gently(token),
+                Command::Broken(token, reason) => self.broken(token, reason),
+                Command::Resume(token) => self.resume(token),
+                Command::Look(token) => {
+                    self.flush(token);
+                    self.look_at_clock(token);
+                }
+                Command::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    pub(super) fn set_alarm(&mut self, at: Option<Instant>, alarm: Alarm) {
+        if let Some(at) = at {
+            self.alarms.push(Reverse((at, alarm)));
+        }
+    }
+
+    fn ring(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, alarm))) = self.alarms.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.alarms.pop();
+            match alarm {
+                Alarm::Connection(token) => {
+                    if let Some(entry) = self.entries.get_mut(&token) {
+                        entry.alarm = None;
+                    }
+                    self.look_at_clock(token);
+                }
+                Alarm::Dialing(token) => self.give_up_dialling(token, now),
+                Alarm::Accept(token) => self.accept_again(token),
+                Alarm::Retry(token) => {
+                    if let Some((core, epoch)) = self.retries.remove(&token) {
+                        core.attempt(epoch);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.listening.clear();
+        let dialing: Vec<_> = self.dialing.drain().collect();
+        for (_, dialing) in dialing {
+            dialing.core.stop();
+        }
+        for (_, (core, _)) in std::mem::take(&mut self.retries) {
+            core.stop();
+        }
+        let tokens: Vec<usize> = self.entries.keys().copied().collect();
+        for token in tokens {
+            if let Some(Party::Client(core, _)) =
+                self.entries.get(&token).map(|entry| entry.party.clone())
+            {
+                core.stop();
+            }
+            self.close_gently(token);
+            self.cut(token);
+        }
+        // Those who came while we ended wait for nothing.
+        let mut inbox = Inbox::default();
+        self.shared.take(&mut inbox);
+        for command in inbox.commands {
+            match command {
+                Command::Dial(core, ..) | Command::Retry(core, ..) => core.stop(),
+                _ => {}
+            }
+        }
+        self.shared.pool.stop();
+        self.shared.has_stopped();
+    }
+}

@@ -1,0 +1,239 @@
+//! The server that an application uses.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::client_info::ClientInfo;
+use super::config::ServerConfig;
+use super::server_core::ServerCore;
+use super::shared::{Command, listen};
+use super::{Endpoint, lock};
+use crate::error::{CloseReason, Error};
+use crate::frames::Wire;
+use crate::message::{MessageType, Request, RequestId, Response};
+use crate::session::now_ms;
+
+/// A server. Callbacks run in order for each client, and never hold up what arrives.
+///
+/// They get the client that they are about, and can send to it; one that needs the server itself
+/// should hold a [`Weak`](std::sync::Weak), or neither will ever be dropped.
+pub struct Server {
+    core: Arc<ServerCore>,
+    _endpoint: Endpoint,
+}
+
+/// What became of a broadcast.
+#[derive(Debug, Default)]
+pub struct Broadcast {
+    /// The clients that it is on its way to.
+    pub sent: usize,
+    /// The others, each with what was wrong.
+    pub failed: Vec<(ClientInfo, Error)>,
+}
+
+impl Server {
+    /// A server on the process's [`Endpoint::shared`]. It listens once it is started.
+    pub fn new(config: ServerConfig) -> Result<Self, Error> {
+        Ok(Self::on(&Endpoint::shared()?, config))
+    }
+
+    /// A server on an endpoint.
+    pub fn on(endpoint: &Endpoint, config: ServerConfig) -> Self {
+        Self {
+            core: ServerCore::new(config, endpoint.inner()),
+            _endpoint: endpoint.clone(),
+        }
+    }
+
+    /// Takes messages that no route takes.
+    pub fn on_recv(&self, handler: impl Fn(&ClientInfo, Response) + Send + Sync + 'static) {
+        self.core
+            .change(|handlers| handlers.recv = Some(Arc::new(handler)));
+    }
+
+    /// Is told of clients that have greeted, before any of their messages.
+    pub fn on_connect(&self, handler: impl Fn(&ClientInfo) + Send + Sync + 'static) {
+        self.core
+            .change(|handlers| handlers.connect = Some(Arc::new(handler)));
+    }
+
+    /// Is told of clients that are gone, and why, after all of their messages.
+    pub fn on_disconnect(
+        &self,
+        handler: impl Fn(&ClientInfo, &CloseReason) + Send + Sync + 'static,
+    ) {
+        self.core
+            .change(|handlers| handlers.disconnect = Some(Arc::new(handler)));
+    }
+
+    /// Takes messages of one type, before [`Server::on_recv`]. `false` where the type has a route
+    /// already, which stays.
+    pub fn route(
+        &self,
+        message_type: MessageType,
+        handler: impl Fn(&ClientInfo, Response) + Send + Sync + 'static,
+    ) -> bool {
+        let mut added = false;
+        self.core.change(|handlers| {
+            handlers
+                .routes
+                .entry(message_type.code())
+                .or_insert_with(|| {
+                    added = true;
+                    Arc::new(handler)
+                });
+        });
+        added
+    }
+
+    /// Takes a route away. Whether there was one.
+    pub fn unroute(&self, message_type: MessageType) -> bool {
+        let mut removed = false;
+        self.core.change(|handlers| {
+            removed = handlers.routes.remove(&message_type.code()).is_some();
+        });
+        removed
+    }
+
+    /// Listens from now on. What the system refuses is told here.
+    pub fn start(&self) -> Result<(), Error> {
+        let mut state = lock(&self.core.state);
+        if state.listening.is_some() {
+            return Err(Error::WrongState("the server was started before"));
+        }
+        let config = &self.core.config;
+        let mut last = Error::BadAddress("has a host without addresses".to_owned());
+        let candidates = (config.host.as_str(), config.port)
+            .to_socket_addrs()
+            .map_err(|error| Error::BadAddress(format!("has a host that is not found: {error}")))?;
+        for candidate in candidates {
+            match listen(candidate) {
+                Ok(listener) => {
+                    let token = self.core.shared.token();
+                    state.listening = Some((listener.local_addr()?, token));
+                    drop(state);
+                    let core = Arc::clone(&self.core);
+                    self.core
+                        .shared
+                        .command(Command::Listen(core, listener, token));
+                    return Ok(());
+                }
+                Err(error) => last = error.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// Where it listens; `None` while it does not.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        lock(&self.core.state).listening.map(|(addr, _)| addr)
+    }
+
+    /// The clients that have greeted and are not gone.
+    pub fn clients(&self) -> Vec<ClientInfo> {
+        self.core.clients()
+    }
+
+    /// Those with a tag.
+    pub fn clients_by_tag(&self, name: &str) -> Vec<ClientInfo> {
+        let mut clients = self.clients();
+        clients.retain(|client| client.tags().has(name));
+        clients
+    }
+
+    /// Sends to one client: [`ClientInfo::send`].
+    pub fn send(&self, client: &ClientInfo, request: &Request) -> Result<RequestId, Error> {
+        client.send(request)
+    }
+
+    /// Asks one client: [`ClientInfo::send_and_wait`].
+    pub fn send_and_wait(
+        &self,
+        client: &ClientInfo,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, Error> {
+        client.send_and_wait(request, timeout)
+    }
+
+    /// The time of a round trip: [`ClientInfo::ping`].
+    pub fn ping_client(&self, client: &ClientInfo, timeout: Duration) -> Result<Duration, Error> {
+        client.ping(timeout)
+    }
+
+    /// Sends to all clients but some. One that is slow holds up no other.
+    pub fn broadcast(&self, request: &Request, except: &[ClientInfo]) -> Broadcast {
+        self.broadcast_to(&self.clients(), request, except)
+    }
+
+    /// Sends to some clients, without those excepted.
+    pub fn broadcast_to(
+        &self,
+        clients: &[ClientInfo],
+        request: &Request,
+        except: &[ClientInfo],
+    ) -> Broadcast {
+        let mut result = Broadcast::default();
+        // The frame of each wire, made once. All have one id, as in Python.
+        let mut frames: [Option<Vec<u8>>; 2] = [None, None];
+        for client in clients {
+            if except.contains(client) {
+                continue;
+            }
+            let sent = if request.message_type.is_reserved() {
+                Err(Error::Reserved(request.message_type))
+            } else {
+                let wire = client.wire();
+                let id = request.id.unwrap_or(match wire {
+                    Wire::V1 => RequestId(now_ms() as u32),
+                    // Beyond what a peer numbers its own requests with.
+                    Wire::V2 => RequestId(wire.max_id()),
+                });
+                let frame = frames[usize::from(wire == Wire::V2)].get_or_insert_with(|| {
+                    let mut frame = Vec::new();
+                    let content = &request.content;
+                    wire.encode(request.message_type, id, now_ms(), content, &mut frame);
+                    frame
+                });
+                client.link().send_encoded(frame, wire, id)
+            };
+            match sent {
+                Ok(()) => result.sent += 1,
+                Err(error) => result.failed.push((client.clone(), error)),
+            }
+        }
+        result
+    }
+
+    /// Ends all connections, after what was sent, and listens no more. Whether all was written in
+    /// time. Callbacks that run go on. It can be started again.
+    pub fn close_all(&self) -> bool {
+        let start = Instant::now();
+        let timeout = self.core.config.close_timeout;
+        let clients = self.clients();
+        {
+            let mut state = lock(&self.core.state);
+            let Some((_, token)) = state.listening.take() else {
+                return true;
+            };
+            state.closing = true;
+            drop(state);
+            self.core.shared.command(Command::CloseServer(token));
+        }
+        let left = || timeout.saturating_sub(start.elapsed());
+        let mut ended = self.core.wait_for_close(left());
+        for client in clients {
+            ended &= client.link().wait_for_end(left());
+        }
+        ended
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((_, token)) = lock(&self.core.state).listening.take() {
+            self.core.shared.command(Command::CloseServer(token));
+        }
+    }
+}

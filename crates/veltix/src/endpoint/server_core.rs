@@ -1,0 +1,188 @@
+//! A server, as the endpoint's thread knows it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
+
+use super::client_info::ClientInfo;
+use super::config::ServerConfig;
+use super::lock;
+use super::pool::{Job, Mailbox, Owner};
+use super::shared::{Command, Shared};
+use crate::error::CloseReason;
+use crate::message::Response;
+use crate::session::Options;
+
+type OnMessage = dyn Fn(&ClientInfo, Response) + Send + Sync;
+type OnConnect = dyn Fn(&ClientInfo) + Send + Sync;
+type OnDisconnect = dyn Fn(&ClientInfo, &CloseReason) + Send + Sync;
+
+/// What an application does with what happens.
+#[derive(Clone, Default)]
+pub(super) struct Handlers {
+    pub(super) recv: Option<Arc<OnMessage>>,
+    pub(super) connect: Option<Arc<OnConnect>>,
+    pub(super) disconnect: Option<Arc<OnDisconnect>>,
+    pub(super) routes: HashMap<u16, Arc<OnMessage>>,
+}
+
+pub(super) struct ServerCore {
+    pub(super) config: ServerConfig,
+    pub(super) options: Arc<Options>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) handlers: RwLock<Handlers>,
+    clients: Mutex<HashMap<u64, ClientInfo>>,
+    /// Connections that have a socket, greeted or not.
+    open: AtomicUsize,
+    pub(super) state: Mutex<ServerState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct ServerState {
+    /// Where it listens, and as what the endpoint's thread knows the listener.
+    pub(super) listening: Option<(SocketAddr, usize)>,
+    pub(super) closing: bool,
+}
+
+impl ServerCore {
+    pub(super) fn new(config: ServerConfig, shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            options: super::config::shared_options(&config.session),
+            config,
+            shared: Arc::clone(shared),
+            handlers: RwLock::default(),
+            clients: Mutex::default(),
+            open: AtomicUsize::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn clients(&self) -> Vec<ClientInfo> {
+        lock(&self.clients).values().cloned().collect()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Handlers)) {
+        change(
+            &mut self
+                .handlers
+                .write()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        let max = self.config.max_connection;
+        max > 0 && self.open.load(Ordering::Relaxed) >= max
+    }
+
+    pub(super) fn joined(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The listener is closed, and its connections are on their way out.
+    pub(super) fn has_closed(&self) {
+        lock(&self.state).closing = false;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn wait_for_close(&self, timeout: Duration) -> bool {
+        let state = lock(&self.state);
+        !self
+            .changed
+            .wait_timeout_while(state, timeout, |state| state.closing)
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .1
+            .timed_out()
+    }
+}
+
+/// A client's connection to a server.
+pub(super) struct ServerPeer {
+    pub(super) core: Arc<ServerCore>,
+    pub(super) client: ClientInfo,
+    pub(super) listener: usize,
+    pub(super) mailbox: Mailbox,
+}
+
+impl ServerPeer {
+    pub(super) fn connected(&self) -> bool {
+        lock(&self.core.clients).insert(self.client.id(), self.client.clone());
+        true
+    }
+
+    /// Its conversation is over. Clients that never greeted were never there.
+    pub(super) fn left(self: &Arc<Self>, shared: &Shared, reason: CloseReason) {
+        let known = lock(&self.core.clients).remove(&self.client.id()).is_some();
+        if known {
+            let owner = Arc::clone(self) as Arc<dyn Owner>;
+            shared.pool.submit(owner, [Job::Left(reason)]);
+        }
+    }
+
+    /// Its socket is closed. Gives the listener that may have waited for it.
+    pub(super) fn gone(&self) -> usize {
+        self.core.open.fetch_sub(1, Ordering::Relaxed);
+        self.listener
+    }
+}
+
+impl Owner for ServerPeer {
+    fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    fn run(&self, job: Job) {
+        let handlers = self
+            .core
+            .handlers
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        match job {
+            Job::Connected => {
+                let handler = handlers.connect.clone();
+                drop(handlers);
+                if let Some(handler) = handler {
+                    handler(&self.client);
+                }
+            }
+            Job::Message(response) => {
+                let handler = handlers
+                    .routes
+                    .get(&response.message_type.code())
+                    .or(handlers.recv.as_ref())
+                    .cloned();
+                drop(handlers);
+                match handler {
+                    Some(handler) => handler(&self.client, response),
+                    None => log::warn!(
+                        "nobody takes a message of type {} from {}",
+                        response.message_type,
+                        self.client.addr()
+                    ),
+                }
+            }
+            Job::Left(reason) => {
+                let handler = handlers.disconnect.clone();
+                drop(handlers);
+                if let Some(handler) = handler {
+                    handler(&self.client, &reason);
+                }
+            }
+            Job::Call(call) => {
+                drop(handlers);
+                call();
+            }
+            Job::Disconnected(_) => {}
+        }
+    }
+
+    fn caught_up(&self) {
+        self.core
+            .shared
+            .command(Command::Resume(self.client.link().token));
+    }
+}

@@ -1,0 +1,356 @@
+//! What the endpoint's thread does with a connection that is established.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use super::link::{Link, Waiter};
+use super::pool::{Job, Owner};
+use super::reactor::{Alarm, Entry, Party, Reactor};
+use crate::error::{CloseReason, Error};
+use crate::session::Event;
+use crate::stream::{Stop, Stream};
+
+/// Of one connection in one turn; then the others have theirs.
+const READS_PER_TURN: usize = 8;
+/// How long a peer may take to end its side, once we have ended ours.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Reactor {
+    pub(super) fn add(&mut self, link: Arc<Link>, stream: Stream, party: Party, read_size: usize) {
+        let token = link.token;
+        self.buffer.resize(self.buffer.len().max(read_size), 0);
+        self.entries.insert(
+            token,
+            Entry {
+                link,
+                stream,
+                party,
+                read_size,
+                alarm: None,
+                paused: false,
+                closing: None,
+                told_end: false,
+            },
+        );
+        self.flush(token);
+        self.look_at_clock(token);
+        self.read(token, true);
+    }
+
+    /// Reads what there is. `thorough`: until the system says that nothing is left, because it will not
+    /// tell again.
+    pub(super) fn read(&mut self, token: usize, thorough: bool) {
+        for _ in 0..READS_PER_TURN {
+            let Some(entry) = self.entries.get_mut(&token) else {
+                return;
+            };
+            if entry.closing.is_none() && !Self::may_read(entry) {
+                return;
+            }
+            let size = entry.read_size;
+            match entry.stream.read(&mut self.buffer[..size]) {
+                Ok(0) if entry.closing.is_some() => return self.cut(token),
+                Ok(0) => {
+                    let reason = entry.link.state().session.end_of_stream();
+                    return self.close(token, reason);
+                }
+                Ok(_) if entry.closing.is_some() => {}
+                Ok(length) => {
+                    self.take(token, length);
+                    // Where the socket gave less than was asked for, it is empty, and tells when
+                    // it is not. TLS keeps some to itself.
+                    let plain = self
+                        .entries
+                        .get(&token)
+                        .is_none_or(|entry| entry.stream.shared().is_some());
+                    if length < size && !thorough && plain {
+                        return;
+                    }
+                }
+                Err(Stop::WouldBlock) => return self.after_tls(token),
+                Err(Stop::Failed(_)) if entry.closing.is_some() => return self.cut(token),
+                Err(Stop::Failed(reason)) => return self.close(token, reason),
+            }
+        }
+        self.again.push(token);
+    }
+
+    /// A handshake of TLS that has gone on may let out what waited for it.
+    fn after_tls(&mut self, token: usize) {
+        if self
+            .entries
+            .get(&token)
+            .is_some_and(|entry| entry.stream.shared().is_none())
+        {
+            self.flush(token);
+        }
+    }
+
+    /// Whether callbacks have kept up. If not, they will say when they have.
+    fn may_read(entry: &mut Entry) -> bool {
+        let awaited = entry.link.state().session.is_awaited();
+        let room = match &entry.party {
+            Party::Server(peer) => peer.mailbox().has_room(awaited),
+            Party::Client(core, _) => core.mailbox().has_room(awaited),
+        };
+        if room == entry.paused {
+            entry.paused = !room;
+            let mut state = entry.link.state();
+            state.session.set_paused(!room, Instant::now());
+        }
+        room
+    }
+
+    pub(super) fn resume(&mut self, token: usize) {
+        self.read(token, true);
+        self.look_at_clock(token);
+    }
+
+    fn take(&mut self, token: usize, length: usize) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        let link = Arc::clone(&entry.link);
+        let now = Instant::now();
+        let (result, answers) = {
+            let mut state = link.state();
+            let result = state
+                .session
+                .receive(&self.buffer[..length], now, &mut self.events);
+            (result, state.session.has_chunk())
+        };
+        self.dispatch(token);
+        if answers {
+            self.flush(token);
+        }
+        match result {
+            Ok(()) => self.look_at_clock(token),
+            Err(reason) => self.close(token, reason),
+        }
+    }
+
+    /// Hands out what the session has said.
+    fn dispatch(&mut self, token: usize) {
+        if self.events.is_empty() {
+            return;
+        }
+        let Some(entry) = self.entries.get(&token) else {
+            self.events.clear();
+            return;
+        };
+        let link = Arc::clone(&entry.link);
+        let party = entry.party.clone();
+        for event in self.events.drain(..) {
+            match event {
+                Event::Connected => {
+                    let wanted = match &party {
+                        Party::Server(peer) => peer.connected(),
+                        Party::Client(core, epoch) => core.established(*epoch, &link),
+                    };
+                    if !wanted {
+                        break;
+                    }
+                    self.jobs.push(Job::Connected);
+                }
+                Event::Message(response) => self.jobs.push(Job::Message(response)),
+                Event::Reply(waiter, response) => answer(waiter, Ok(response), &mut self.jobs),
+                Event::Expired(waiter) => answer(waiter, Err(Error::TimedOut), &mut self.jobs),
+            }
+        }
+        self.hand_over(&party);
+    }
+
+    fn hand_over(&mut self, party: &Party) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let owner: Arc<dyn Owner> = match party {
+            Party::Server(peer) => Arc::clone(peer) as Arc<dyn Owner>,
+            Party::Client(core, _) => Arc::clone(core) as Arc<dyn Owner>,
+        };
+        self.shared.pool.submit(owner, self.jobs.drain(..));
+    }
+
+    pub(super) fn look_at_clock(&mut self, token: usize) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        let now = Instant::now();
+        let next = if let Some(deadline) = entry.closing {
+            if deadline <= now {
+                return self.cut(token);
+            }
+            Some(deadline)
+        } else {
+            let link = Arc::clone(&entry.link);
+            let mut state = link.state();
+            // Most often the clock was asked for earlier than anything is due now.
+            let mut next = state.session.next_deadline();
+            if next.is_some_and(|next| next <= now) {
+                let result = state.session.tick(now, &mut self.events);
+                next = state.session.next_deadline();
+                drop(state);
+                self.dispatch(token);
+                self.flush(token);
+                if let Err(reason) = result {
+                    return self.close(token, reason);
+                }
+            }
+            next
+        };
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        if let Some(next) = next
+            && entry.alarm.is_none_or(|alarm| next < alarm)
+        {
+            entry.alarm = Some(next);
+            self.set_alarm(Some(next), Alarm::Connection(token));
+        }
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self, token: usize) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        let result = if entry.stream.shared().is_some() {
+            entry.link.flush()
+        } else {
+            flush_encrypted(entry)
+        };
+        let closing = entry.closing.is_some();
+        match result {
+            Ok(()) if closing => self.tell_end(token),
+            Ok(()) => {}
+            Err(_) if closing => self.cut(token),
+            Err(reason) => self.broken(token, reason),
+        }
+    }
+
+    /// What the peer said before it went is still there to be read.
+    pub(super) fn broken(&mut self, token: usize, reason: CloseReason) {
+        self.read(token, true);
+        self.close(token, reason);
+    }
+
+    pub(super) fn close_gently(&mut self, token: usize) {
+        self.close(token, CloseReason::Manual);
+    }
+
+    /// Ends the conversation at once; what waits is still written, for a while.
+    pub(super) fn close(&mut self, token: usize, reason: CloseReason) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        if entry.closing.is_some() {
+            return;
+        }
+        entry.closing = Some(Instant::now() + LINGER);
+        let (reason, waiters) = entry.link.close(reason);
+        let party = entry.party.clone();
+        for waiter in waiters {
+            answer(waiter, Err(Error::Closed(reason.clone())), &mut self.jobs);
+        }
+        self.hand_over(&party);
+        log::debug!("connection {token} ends: {reason}");
+        let lost = matches!(
+            reason,
+            CloseReason::Network(_) | CloseReason::Silent | CloseReason::Stalled
+        );
+        match &party {
+            Party::Server(peer) => peer.left(&self.shared, reason),
+            Party::Client(core, epoch) => core.lost(*epoch, token, reason),
+        }
+        if lost {
+            return self.cut(token);
+        }
+        self.flush(token);
+        self.look_at_clock(token);
+        // The peer may have ended its side already, and will not be told of again.
+        self.read(token, true);
+    }
+
+    /// Once all is written the peer is told so, and has a while to end its own side.
+    fn tell_end(&mut self, token: usize) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        if entry.told_end || entry.link.state().session.waiting_bytes() > 0 {
+            return;
+        }
+        entry.told_end = true;
+        entry.stream.end();
+        entry.link.end(false);
+    }
+
+    /// Gives the socket back to the system.
+    pub(super) fn cut(&mut self, token: usize) {
+        let Some(entry) = self.entries.remove(&token) else {
+            return;
+        };
+        entry.stream.cut();
+        entry.link.end(true);
+        if let Party::Server(peer) = &entry.party {
+            let listener = peer.gone();
+            drop(entry);
+            self.accept_again(listener);
+        }
+    }
+
+    pub(super) fn register(
+        &self,
+        socket: &mut impl mio::event::Source,
+        token: usize,
+        interest: mio::Interest,
+    ) -> std::io::Result<()> {
+        self.poll
+            .registry()
+            .register(socket, mio::Token(token), interest)
+    }
+}
+
+/// Ready to be used by anybody.
+pub(super) fn prepare(socket: TcpStream) -> Arc<TcpStream> {
+    if let Err(error) = socket.set_nodelay(true) {
+        log::debug!("a connection without TCP_NODELAY: {error}");
+    }
+    Arc::new(socket)
+}
+
+fn flush_encrypted(entry: &mut Entry) -> Result<(), CloseReason> {
+    let mut result = entry.stream.flush();
+    loop {
+        let mut state = entry.link.state();
+        Link::clear_mark(&mut state);
+        if result.is_err() {
+            break;
+        }
+        let Some(mut chunk) = state.session.take_chunk() else {
+            break;
+        };
+        drop(state);
+        let written = entry.stream.write(chunk.remaining());
+        let length = *written.as_ref().unwrap_or(&0);
+        chunk.advance(length);
+        result = written.map(|_| ());
+        let mut state = entry.link.state();
+        state.session.give_back(chunk, length, Instant::now());
+        if length > 0 {
+            entry.link.tell_of_room(&mut state);
+        }
+    }
+    match result {
+        Err(Stop::Failed(reason)) => Err(reason),
+        _ => Ok(()),
+    }
+}
+
+fn answer(waiter: Waiter, result: Result<crate::message::Response, Error>, jobs: &mut Vec<Job>) {
+    match waiter {
+        Waiter::Thread(slot) => slot.fill(result),
+        Waiter::Callback(callback) => jobs.push(Job::Call(Box::new(move || callback(result)))),
+    }
+}
