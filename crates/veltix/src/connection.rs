@@ -241,19 +241,25 @@ impl Connection {
     }
 
     fn flush_before(&mut self, deadline: Instant) -> Result<(), Error> {
-        self.write()?;
-        while self.session.waiting_bytes() > 0 {
-            if self.turn(deadline)? {
+        loop {
+            self.write()?;
+            if self.session.waiting_bytes() == 0 {
+                return Ok(());
+            }
+            if self.read_or_wait(deadline)? {
                 return Err(Error::Stalled);
             }
         }
-        Ok(())
     }
 
     /// Writes, reads what is there, waits if nothing is. Whether the deadline has passed: what lay
     /// there has been read once all the same.
     fn turn(&mut self, deadline: Instant) -> Result<bool, Error> {
         self.write()?;
+        self.read_or_wait(deadline)
+    }
+
+    fn read_or_wait(&mut self, deadline: Instant) -> Result<bool, Error> {
         let full = self.kept_bytes >= MAX_KEPT;
         if full != self.paused {
             self.paused = full;

@@ -7,6 +7,8 @@ mod connection;
 mod endpoint;
 mod error;
 pub mod frames;
+#[cfg(feature = "logger")]
+pub mod logger;
 mod message;
 pub mod session;
 mod stream;

@@ -206,7 +206,9 @@ impl Link {
     /// Brings what was queued on its way: at once, or by the endpoint's thread.
     fn bring_out<'a>(
         &'a self,
-        mut state: MutexGuard<'a, LinkState>, here: bool) -> Result<(), Error> {
+        mut state: MutexGuard<'a, LinkState>,
+        here: bool,
+    ) -> Result<(), Error> {
         if here && state.socket.is_some() && !state.writing {
             return self.write_out(state).map_err(|reason| {
                 self.shared

@@ -1,0 +1,145 @@
+//! Peers that are slow: they are waited for, told of, and never sent half a frame.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use superstream_veltix::{Error, Request};
+
+use crate::support::*;
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn a_peer_that_does_not_read_is_told_of_and_then_gets_every_frame_whole() {
+    let server = server_with(|config| {
+        config.session.max_queued_bytes = 12 * MIB;
+        config.session.ping_interval = None;
+    });
+    let (connects, connected) = channel();
+    server.on_connect(move |client| connects.send(client.clone()).unwrap());
+    server.start().unwrap();
+    let mut raw = Raw::greeted(port(&server));
+    let peer = next(&connected);
+    let mut sent = 0_u32;
+    let big = |number: u32| {
+        let mut content = vec![number as u8; 3_000_000];
+        content[..4].copy_from_slice(&number.to_be_bytes());
+        Request::new(OTHER, content)
+    };
+    loop {
+        match peer.send(&big(sent)) {
+            Ok(_) => sent += 1,
+            Err(Error::Stalled) => break,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent < 100, "memory is bounded");
+    }
+    assert!(sent >= 3, "there is room for some");
+    let soon = Duration::from_millis(10);
+    assert!(matches!(
+        peer.send_within(&big(sent), soon),
+        Err(Error::Stalled)
+    ));
+    // Another client does not notice.
+    assert!(Raw::greeted(port(&server)).echoes());
+    let waiting = thread::spawn(move || peer.send_within(&big(sent), LONG).map(|_| ()));
+    for number in 0..=sent {
+        let frame = raw.frame();
+        assert_eq!(frame.payload.len(), 3_000_000);
+        assert_eq!(frame.payload[..4], number.to_be_bytes());
+        assert!(frame.payload[4..].iter().all(|byte| *byte == number as u8));
+    }
+    waiting.join().unwrap().unwrap();
+}
+
+#[test]
+fn frames_of_many_threads_are_never_mixed() {
+    let server = server_with(|_| {});
+    let (messages, received) = channel();
+    server.on_recv(move |_, response| messages.send(response.content).unwrap());
+    server.start().unwrap();
+    for mode in [
+        superstream_veltix::PerformanceMode::Low,
+        superstream_veltix::PerformanceMode::High,
+    ] {
+        let client = client_with(port(&server), |config| config.performance_mode = mode);
+        client.connect().unwrap();
+        thread::scope(|scope| {
+            for number in 0..4_u8 {
+                let client = &client;
+                scope.spawn(move || {
+                    for _ in 0..40 {
+                        for size in [64, 300_000] {
+                            let request = Request::new(OTHER, vec![number; size]);
+                            client.send_within(&request, LONG).unwrap();
+                        }
+                    }
+                });
+            }
+            for _ in 0..4 * 40 * 2 {
+                let content = next(&received);
+                assert!(content.iter().all(|byte| *byte == content[0]));
+            }
+        });
+    }
+}
+
+#[test]
+fn callbacks_that_are_slow_hold_up_the_peer_and_not_our_memory() {
+    let server = server_with(|_| {});
+    let (open, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let received = Arc::new(Mutex::new(0_usize));
+    let counted = Arc::clone(&received);
+    server.on_recv(move |_, response| {
+        let _ = gate.lock().unwrap().recv();
+        *counted.lock().unwrap() += response.content.len();
+    });
+    server.start().unwrap();
+    let client = client_with(port(&server), |config| {
+        config.session.max_queued_bytes = 11 * MIB;
+        config.session.ping_interval = None;
+    });
+    client.connect().unwrap();
+    let mut sent = 0;
+    // What the server keeps, what both systems keep, and what waits here: then it is full.
+    while client
+        .send_within(
+            &Request::new(OTHER, vec![1; MIB]),
+            Duration::from_millis(300),
+        )
+        .is_ok()
+    {
+        sent += MIB;
+        assert!(sent < 150 * MIB, "somebody keeps everything");
+    }
+    drop(open);
+    until("all has arrived", || *received.lock().unwrap() == sent);
+    client.ping_server(LONG).unwrap();
+}
+
+#[test]
+fn a_broadcast_does_not_wait_for_the_slowest() {
+    let server = server_with(|config| {
+        config.session.max_message_size = MIB;
+        config.session.max_queued_bytes = MIB;
+        config.session.ping_interval = None;
+    });
+    let (connects, connected) = channel();
+    server.on_connect(move |client| connects.send(client.clone()).unwrap());
+    server.start().unwrap();
+    let _slow = Raw::greeted(port(&server));
+    let slow = next(&connected);
+    let mut quick = Raw::greeted(port(&server));
+    next(&connected);
+    let big = Request::new(OTHER, vec![5; MIB / 2]);
+    while slow.send(&big).is_ok() {}
+    let result = server.broadcast(&big, &[]);
+    assert_eq!(result.sent, 1);
+    assert_eq!(result.failed.len(), 1);
+    assert_eq!(result.failed[0].0, slow);
+    assert!(matches!(result.failed[0].1, Error::Stalled));
+    assert_eq!(quick.frame().payload.len(), MIB / 2);
+}

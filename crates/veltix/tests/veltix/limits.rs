@@ -1,0 +1,121 @@
+//! What a stranger may cost.
+
+use std::io::{Read, Seek, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use superstream_veltix::{MessageType, RequestId};
+
+use crate::support::*;
+
+#[test]
+fn before_the_handshake_a_peer_gets_little_memory() {
+    let server = echo_server();
+    let port = port(&server);
+    // A frame that would be taken after it.
+    let mut raw = Raw::connect(port);
+    raw.frame();
+    let long = frame(CHAT, RequestId(1), &vec![0; 70_000]);
+    let _ = raw.socket.write_all(&long);
+    assert!(raw.closed());
+    // Many frames, or much in them.
+    for (count, size) in [(65, 0), (5, 20_000)] {
+        let mut raw = Raw::connect(port);
+        raw.frame();
+        for _ in 0..count {
+            let _ = raw
+                .socket
+                .write_all(&frame(CHAT, RequestId(1), &vec![0; size]));
+        }
+        assert!(raw.closed());
+    }
+    // Pings without end.
+    let mut raw = Raw::connect(port);
+    raw.frame();
+    let _ = raw.socket.write_all(&[0; 22 * 17]);
+    let mut pongs = 0;
+    while let Some(frame) = raw.next() {
+        assert_eq!(frame.message_type, MessageType::PONG);
+        pongs += 1;
+    }
+    assert!(pongs <= 16);
+    assert!(Raw::greeted(port).echoes());
+}
+
+#[test]
+fn a_peer_that_only_asks_and_never_reads_is_ended() {
+    let server = server_with(|config| {
+        config.session.max_message_size = 10_000;
+        config.session.max_queued_bytes = 10_000;
+        config.session.ping_interval = None;
+    });
+    let (reasons, left) = std::sync::mpsc::channel();
+    server.on_disconnect(move |_, reason| reasons.send(reason.clone()).unwrap());
+    server.start().unwrap();
+    let mut raw = Raw::greeted(port(&server));
+    let pings = vec![0; 22 * 10_000];
+    while raw.socket.write_all(&pings).is_ok() {}
+    let reason = next(&left);
+    // The second, where the system was quicker to notice.
+    assert!(
+        matches!(
+            reason,
+            superstream_veltix::CloseReason::Stalled | superstream_veltix::CloseReason::Network(_)
+        ),
+        "{reason:?}"
+    );
+}
+
+/// Run alone, by the test below: it uses up all files of the process.
+#[test]
+#[ignore = "run by the test of it"]
+fn out_of_files() {
+    let server = echo_server();
+    let port = port(&server);
+    let mut first = Raw::greeted(port);
+    let mut clock = std::fs::File::open("/proc/self/stat").unwrap();
+    let mut held = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    // One for our own end of the connection, none for the server's.
+    held.pop();
+    let waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let before = cpu_time(&mut clock);
+    std::thread::sleep(Duration::from_millis(600));
+    let used = cpu_time(&mut clock) - before;
+    assert!(used < Duration::from_millis(300), "it spins: {used:?}");
+    assert!(first.echoes());
+    drop(held);
+    let mut waiting = Raw::of(waiting);
+    waiting.greet();
+    assert!(waiting.echoes());
+}
+
+#[test]
+fn too_many_open_files_end_neither_the_server_nor_the_processor() {
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -n 64; exec \"$0\" --exact limits::out_of_files --ignored --test-threads 1")
+        .arg(program)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+/// Of the whole process.
+fn cpu_time(clock: &mut std::fs::File) -> Duration {
+    let mut stat = String::new();
+    clock.rewind().unwrap();
+    clock.read_to_string(&mut stat).unwrap();
+    let fields: Vec<u64> = stat[stat.rfind(')').unwrap() + 2..]
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse().unwrap())
+        .collect();
+    // A hundredth of a second, on every Linux.
+    Duration::from_millis(10 * (fields[0] + fields[1]))
+}
