@@ -79,15 +79,28 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
-	cargo test --release
+	cargo test --release --workspace --exclude superstream-tests --exclude superstream-veltix
 	$(FROM_OUTSIDE)
-	$(MAKE) --no-print-directory check-counters test-engines
+# Nothing that is installed: without link-time optimisation its many programs are quick to link.
+	cargo test --package superstream-veltix
+	$(MAKE) --no-print-directory fuzz-veltix check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
 
 bench: dist ## measure what Superstream costs and saves, against its bounds
 	cargo bench --package superstream-tests --bench cost
 	target/release/superstream-demo --check
+	$(MAKE) --no-print-directory bench-veltix
+
+# The Python library's own benchmark and the same rows with ours, in turn.
+VELTIX_ROUNDS ?= 3
+bench-veltix: ## measure the Veltix endpoint beside the Python library
+	crates/veltix/benches/compare/run $(VELTIX_ROUNDS)
+
+# The decoder and the state machine of Veltix against bytes that nobody would think of.
+FUZZ_SECONDS ?= 15
+fuzz-veltix:
+	crates/veltix/fuzz/run $(FUZZ_SECONDS)
 
 # What rewriting records would save, beside compression and linger. On the wheel's own librdkafka, and
 # without anything of ours.
@@ -117,6 +130,7 @@ proof: build ## the long versions of the tests that `make test` runs in small
 	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test python_client --test reach
 	$(MAKE) --no-print-directory check-threads
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
+	$(MAKE) --no-print-directory fuzz-veltix FUZZ_SECONDS=300
 
 # All interleavings of the threads that count, and then many of them at once under ThreadSanitizer,
 # after it has found the race that it must find. Its flags are unstable ones of the same compiler,
@@ -177,4 +191,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test test-engines bench bench-payload proof check-counters check-threads check-header check-api matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench bench-payload bench-veltix fuzz-veltix proof check-counters check-threads check-header check-api matrix dist install clean

@@ -117,6 +117,9 @@ impl ClientCore {
             state.epoch
         };
         self.find(epoch);
+        if self.shared.is_stopped() {
+            self.stop();
+        }
         let mut state = lock(&self.state);
         loop {
             if state.epoch != epoch || state.phase == Phase::Idle {

@@ -88,7 +88,7 @@ impl Reactor {
         self.dial_others(token, reason);
     }
 
-    pub(super) fn give_up_dialling(&mut self, token: usize, _now: Instant) {
+    pub(super) fn give_up_dialling(&mut self, token: usize) {
         self.dial_others(token, CloseReason::Network(io::ErrorKind::TimedOut));
     }
 

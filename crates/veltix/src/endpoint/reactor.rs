@@ -198,12 +198,15 @@ impl Reactor {
             self.alarms.pop();
             match alarm {
                 Alarm::Connection(token) => {
-                    if let Some(entry) = self.entries.get_mut(&token) {
+                    // An earlier one may have been set since, and has taken its place.
+                    if let Some(entry) = self.entries.get_mut(&token)
+                        && entry.alarm == Some(at)
+                    {
                         entry.alarm = None;
+                        self.look_at_clock(token);
                     }
-                    self.look_at_clock(token);
                 }
-                Alarm::Dialing(token) => self.give_up_dialling(token, now),
+                Alarm::Dialing(token) => self.give_up_dialling(token),
                 Alarm::Accept(token) => self.accept_again(token),
                 Alarm::Retry(token) => {
                     if let Some((core, epoch)) = self.retries.remove(&token) {
@@ -233,7 +236,8 @@ impl Reactor {
             self.close_gently(token);
             self.cut(token);
         }
-        // Those who came while we ended wait for nothing.
+        // Who comes from now on is refused; those who came while we ended wait for nothing.
+        self.shared.has_stopped();
         let mut inbox = Inbox::default();
         self.shared.take(&mut inbox);
         for command in inbox.commands {
@@ -243,6 +247,5 @@ impl Reactor {
             }
         }
         self.shared.pool.stop();
-        self.shared.has_stopped();
     }
 }

@@ -102,6 +102,9 @@ impl Server {
         if state.listening.is_some() {
             return Err(Error::WrongState("the server was started before"));
         }
+        if self.core.shared.is_stopped() {
+            return Err(Error::WrongState("the endpoint has ended"));
+        }
         let config = &self.core.config;
         let mut last = Error::BadAddress("has a host without addresses".to_owned());
         let candidates = (config.host.as_str(), config.port)

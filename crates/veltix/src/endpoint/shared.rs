@@ -116,6 +116,10 @@ impl Shared {
         self.stopping.notify_all();
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        *lock(&self.stopped)
+    }
+
     /// Whether the thread has ended before the deadline.
     pub(super) fn wait_for_stop(&self, deadline: Instant) -> bool {
         let guard = lock(&self.stopped);

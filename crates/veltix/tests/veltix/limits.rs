@@ -66,6 +66,19 @@ fn a_peer_that_only_asks_and_never_reads_is_ended() {
     );
 }
 
+#[test]
+fn a_limit_above_that_of_python_has_an_effect() {
+    let server = server_with(|config| config.session.max_message_size = 16 << 20);
+    server.start().unwrap();
+    let client = client_with(port(&server), |config| {
+        config.session.max_message_size = 16 << 20;
+    });
+    client.connect().unwrap();
+    let request = superstream_veltix::Request::new(CHAT, vec![1; 12 << 20]);
+    let reply = client.send_and_wait(&request, LONG).unwrap();
+    assert_eq!(reply.content, request.content);
+}
+
 /// Run alone, by the test below: it uses up all files of the process.
 #[test]
 #[ignore = "run by the test of it"]

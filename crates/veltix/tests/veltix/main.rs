@@ -9,6 +9,7 @@ mod fragments;
 mod handshakes;
 mod limits;
 mod malformed;
+mod python;
 
 mod reconnecting;
 mod replies;

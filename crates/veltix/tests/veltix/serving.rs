@@ -174,6 +174,9 @@ fn an_endpoint_ends_while_callbacks_run_and_one_may_end_its_server() {
     until("the client knows", || !client.is_connected());
     drop(open);
     assert!(endpoint.shutdown(LONG), "now all have ended");
+    // And nothing begins on it any more.
+    assert!(client.connect().is_err());
+    assert!(matches!(server.start(), Err(Error::WrongState(_))));
 }
 
 #[test]
