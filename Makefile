@@ -98,7 +98,7 @@ bench-veltix: ## measure the Veltix endpoint beside the Python library
 	crates/veltix/benches/compare/run $(VELTIX_ROUNDS)
 
 # The decoder and the state machine of Veltix against bytes that nobody would think of.
-FUZZ_SECONDS ?= 15
+FUZZ_SECONDS ?= 10
 fuzz-veltix:
 	crates/veltix/fuzz/run $(FUZZ_SECONDS)
 

@@ -7,9 +7,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Weak};
 
-use superstream_veltix::{
-    Address, Client, ClientConfig, Error, MessageType, Request, Server, ServerConfig,
-};
+use superstream_veltix::{Client, ClientConfig, Error, MessageType, Request, Server, ServerConfig};
 
 const NAME: MessageType = MessageType::of(200);
 const CHAT: MessageType = MessageType::of(201);
@@ -55,11 +53,8 @@ fn serve(port: u16) -> Result<(), Error> {
 }
 
 fn join(address: &str, name: &str) -> Result<(), Error> {
-    let config = ClientConfig {
-        address: Address::parse(address)?,
-        retry: 10,
-        ..ClientConfig::default()
-    };
+    let mut config = ClientConfig::from_url(address)?;
+    config.retry = 10;
     let client = Client::new(config)?;
     client.route(CHAT, |response| {
         println!("{}", String::from_utf8_lossy(&response.content));

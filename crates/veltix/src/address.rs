@@ -29,7 +29,7 @@ impl Address {
         }
     }
 
-    /// Understands `veltix://host[:port]`, `veltixs://host[:port]`, or either without a scheme's TLS.
+    /// Understands `veltix://host[:port]`, `veltixs://host[:port]` and a bare `host[:port]`.
     /// Credentials, paths and queries are refused; the error repeats nothing of them.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let bad = |what: &str| Error::BadAddress(what.to_owned());

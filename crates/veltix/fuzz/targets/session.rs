@@ -45,7 +45,11 @@ fuzz_target!(|input: Input| {
         max_queued_bytes: ROOM,
         ..Options::default()
     });
-    let role = if input.server { Role::Server } else { Role::Client };
+    let role = if input.server {
+        Role::Server
+    } else {
+        Role::Client
+    };
     let mut session = Session::<u32>::new(role, &options, now);
     let mut events = Vec::new();
     let mut open = HashSet::new();
@@ -61,7 +65,9 @@ fuzz_target!(|input: Input| {
                 let mut bytes = Vec::new();
                 let id = RequestId((last_id.0 ^ change) & session.wire().max_id());
                 let message_type = MessageType::of(code);
-                session.wire().encode(message_type, id, 1, &payload, &mut bytes);
+                session
+                    .wire()
+                    .encode(message_type, id, 1, &payload, &mut bytes);
                 drop(session.receive(&bytes, now, &mut events));
             }
             Step::Greeting => {
@@ -75,7 +81,9 @@ fuzz_target!(|input: Input| {
                         let payload = b"\x00\x051.6.3";
                         Wire::V1.encode(message_type, last_id, 1, payload, &mut bytes);
                     }
-                    (Wire::V2, Role::Server) => bytes.extend(b"\x00\x16{\"v\":\"2.0.0rc1\",\"m\":1}"),
+                    (Wire::V2, Role::Server) => {
+                        bytes.extend(b"\x00\x16{\"v\":\"2.0.0rc1\",\"m\":1}")
+                    }
                     (Wire::V2, Role::Client) => {
                         bytes.extend(b"\x00\x0d{\"v\":\"2.0.0\"}\x00\x0f{\"result\":\"ok\"}");
                     }

@@ -191,9 +191,14 @@ impl Link {
         let slot = Arc::new(Slot::default());
         let mut state = self.state();
         let id = ask(&mut state.session, Waiter::Thread(Arc::clone(&slot)))?;
+        let paused = state.session.is_paused();
         if let Err(error) = self.bring_out(state, self.mode != PerformanceMode::Low) {
             self.state().session.forget(id);
             return Err(error);
+        }
+        if paused {
+            // The reply is behind messages that callbacks were too slow for, perhaps this one.
+            self.shared.command(Command::Resume(self.token));
         }
         if let Some(result) = slot.wait(timeout) {
             return result;

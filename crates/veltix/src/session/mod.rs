@@ -255,6 +255,11 @@ impl<W> Session<W> {
         self.frame_since = self.decoder.is_within_frame().then_some(now);
     }
 
+    /// Whether we do not read what comes.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// When [`Session::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.closed.is_some() {

@@ -70,7 +70,7 @@ fn frames_of_many_threads_are_never_mixed() {
             for number in 0..4_u8 {
                 let client = &client;
                 scope.spawn(move || {
-                    for _ in 0..40 {
+                    for _ in 0..10 {
                         for size in [64, 300_000] {
                             let request = Request::new(OTHER, vec![number; size]);
                             client.send_within(&request, LONG).unwrap();
@@ -78,7 +78,7 @@ fn frames_of_many_threads_are_never_mixed() {
                     }
                 });
             }
-            for _ in 0..4 * 40 * 2 {
+            for _ in 0..4 * 10 * 2 {
                 let content = next(&received);
                 assert!(content.iter().all(|byte| *byte == content[0]));
             }
@@ -118,6 +118,39 @@ fn callbacks_that_are_slow_hold_up_the_peer_and_not_our_memory() {
     drop(open);
     until("all has arrived", || *received.lock().unwrap() == sent);
     client.ping_server(LONG).unwrap();
+}
+
+#[test]
+fn a_slow_callback_may_ask_the_peer_that_it_holds_up() {
+    let server = server_with(|_| {});
+    let (open, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let (answers, answered) = channel();
+    server.on_recv(move |client, _| {
+        if gate.lock().unwrap().recv().is_ok() {
+            let reply = client.send_and_wait(&Request::new(CHAT, "you"), LONG);
+            answers.send(reply.map(|reply| reply.content)).unwrap();
+        }
+    });
+    server.start().unwrap();
+    let client = client_with(port(&server), |config| {
+        config.session.max_message_size = MIB;
+        config.session.max_queued_bytes = 2 * MIB;
+        config.session.ping_interval = None;
+    });
+    let sender = client.sender();
+    client.route(CHAT, move |response| {
+        let reply = Request::reply_to(&response, CHAT, response.content.clone());
+        sender.send_within(&reply, LONG).unwrap();
+    });
+    client.connect().unwrap();
+    let message = Request::new(OTHER, vec![1; MIB / 4]);
+    while client
+        .send_within(&message, Duration::from_millis(300))
+        .is_ok()
+    {}
+    open.send(()).unwrap();
+    assert_eq!(next(&answered).unwrap(), b"you");
 }
 
 #[test]

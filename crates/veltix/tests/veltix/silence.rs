@@ -11,8 +11,9 @@ use crate::support::*;
 #[test]
 fn a_server_notices_a_client_that_does_not_answer() {
     let server = server_with(|config| {
-        short(&mut config.session);
-        config.session.handshake_timeout = LONG;
+        config.session.ping_interval = Some(Duration::from_millis(20));
+        // As long as a busy machine may take to answer.
+        config.session.ping_timeout = Duration::from_secs(2);
     });
     let (reasons, left) = channel();
     server.on_disconnect(move |_, reason| reasons.send(reason.clone()).unwrap());
