@@ -40,7 +40,7 @@ def original():
     fps128, _, _, cpu128 = run(fps.run, 128, 20, 5.0, PORT_FPS_2)
     bur, _, _, _ = run(burst.run, 10_000, 64)
     stre, said, _, _ = run(stress.run, 100, 100)
-    last = float(re.search(r"Last recv at\s+([\d.,]+) ms", said)[1].replace(",", ""))
+    last = float(re.search(r"Last recv at\s*:\s*([\d.,]+) ms", said)[1].replace(",", ""))
     report = build_json(mem, lat, fps64, fps128, bur, stre)
     results = report["results"]
     results["memory"]["client_cost_10_to_50_kb"] = (mem.ram_50_clients_kb - mem.ram_10_clients_kb) / 40
