@@ -13,6 +13,9 @@ use crate::message::{Request, RequestId, Response};
 use crate::session::Session;
 use crate::stream::{Stop, write};
 
+/// Messages that follow each other faster than this are many.
+const MANY: Duration = Duration::from_micros(50);
+
 /// Who waits for a reply.
 pub(crate) enum Waiter {
     Thread(Arc<Slot>),
@@ -61,8 +64,24 @@ pub(crate) struct LinkState {
     /// The endpoint's thread knows that something waits.
     dirty: bool,
     waits_for_room: bool,
+    /// When a sender last wrote by itself.
+    written_here: Option<Instant>,
     /// All is written and the peer was told the end, or it is cut.
     pub(crate) ended: bool,
+}
+
+impl LinkState {
+    /// Whether the message is none of many.
+    fn is_alone(&mut self) -> bool {
+        let now = Instant::now();
+        let alone = self
+            .written_here
+            .is_none_or(|last| now.saturating_duration_since(last) > MANY);
+        if alone {
+            self.written_here = Some(now);
+        }
+        alone
+    }
 }
 
 impl Link {
@@ -84,6 +103,7 @@ impl Link {
                 again: false,
                 dirty: false,
                 waits_for_room: false,
+                written_here: None,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -104,8 +124,11 @@ impl Link {
         let here = match self.mode {
             PerformanceMode::Low => false,
             PerformanceMode::High => true,
-            // A thread that is at work takes this along with what else there is.
-            PerformanceMode::Balanced | PerformanceMode::Auto => self.shared.is_asleep(),
+            // A thread that is at work takes this along with what else there is. One that sleeps is
+            // woken by the second of many, and takes the rest together.
+            PerformanceMode::Balanced | PerformanceMode::Auto => {
+                self.shared.is_asleep() && state.is_alone()
+            }
         };
         self.bring_out(state, here)?;
         Ok(id)
