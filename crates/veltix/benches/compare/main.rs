@@ -13,13 +13,15 @@ mod stress;
 
 use serde_json::{Map, Value, json};
 
+type Row = fn() -> Value;
+
 fn main() {
     // `cargo bench` adds an argument of its own; a name picks one row.
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let rows: [(&str, fn() -> Value); 7] = [
+    let rows: [(&str, Row); 7] = [
         // First, as in the original: memory that others have used would hide what it costs.
         ("memory", quick::memory),
         ("latency", round_trip::latency),
