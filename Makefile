@@ -73,17 +73,19 @@ demo: dist ## show the main job: one producer, stock, observed and tuned, side b
 # The products as their users have them, built in release mode.
 FROM_OUTSIDE = cargo test --package superstream-tests
 
+# Nothing that is installed by itself: without link-time optimisation their tests are quick to link.
+LIBRARIES := superstream-nats superstream-veltix
+
 # The matrix comes after the tests: they build a program that it reads.
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
-	cargo test --release --workspace --exclude superstream-tests --exclude superstream-veltix
+	cargo test --release --workspace --exclude superstream-tests $(LIBRARIES:%=--exclude %)
+	cargo test $(LIBRARIES:%=--package %)
 	$(FROM_OUTSIDE)
-# Nothing that is installed: without link-time optimisation its many programs are quick to link.
-	cargo test --package superstream-veltix
-	$(MAKE) --no-print-directory fuzz-veltix check-counters test-engines
+	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
 
@@ -128,7 +130,7 @@ proof: build ## the long versions of the tests that `make test` runs in small
 	$(MAKE) --no-print-directory test-engines ENGINES='1.5.0 1.9.2 2.3.0 2.12.1 2.13.0'
 	$(MAKE) --no-print-directory test-engines ENGINES=1.0.0 ENGINE_TESTS=engine_rules
 	SUPERSTREAM_PROOF=1 $(FROM_OUTSIDE) --test python_client --test reach
-	$(MAKE) --no-print-directory check-threads
+	$(MAKE) --no-print-directory check-threads fuzz-veltix
 	$(MAKE) --no-print-directory check-api API_SECONDS=300
 	$(MAKE) --no-print-directory fuzz-veltix FUZZ_SECONDS=300
 
