@@ -1,16 +1,20 @@
 //! The life of a report: as often as the service asks, lost or repeated or answered badly, and
 //! through a time without a service. Reports carry totals, so the last one of each client counts.
 
+use std::ffi::OsStr;
 use std::io;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use superstream_nats_server::{NatsServer, wait_until};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
 };
 use superstream_tests::ledger::Ledger;
+use superstream_tests::service::{Service, TOKEN};
 use superstream_tests::transports::Transport;
 use superstream_tests::{Library, over_each_transport};
 
@@ -244,4 +248,77 @@ fn a_time_without_a_service_loses_nothing(transport: Transport) {
     service.wait_for_goodbye("client-0");
     assert_eq!(total(), u64::from(2 * CLIENTS) + 1);
     driver.end_quietly();
+}
+
+/// Whatever they speak over, the reference service knows the same of a client: what it registered with,
+/// what it was advised and made of that, what it did, and that it went.
+#[test]
+fn the_reference_service_knows_the_same_over_each_transport() {
+    let [http, nats] = [Transport::Http, Transport::Nats].map(what_the_service_knows);
+    assert_eq!(http, nats);
+}
+
+fn what_the_service_knows(transport: Transport) -> Value {
+    let rules = "[[rule]]\n[rule.configuration]\n\"linger.ms\" = 50\n";
+    let options = ["--report-interval", "1s"].map(OsStr::new);
+    let server = transport.is_nats().then(NatsServer::start);
+    let log = Stdio::inherit();
+    let service = match &server {
+        None => Service::start(rules, TOKEN, &options, log),
+        Some(server) => Service::start_with_nats(server, rules, TOKEN, &options, log),
+    };
+    let host = server.as_ref().map_or(service.url.clone(), NatsServer::url);
+    let mut driver = Driver::start(
+        Library::DropIn,
+        &[
+            ("SUPERSTREAM_HOST", &host),
+            ("SUPERSTREAM_TOKEN", TOKEN),
+            ("SUPERSTREAM_TAGS", r#"{"team":"pay"}"#),
+            ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),
+        ],
+    );
+    driver.set(&[("client.id", "shop")]);
+    producer(&mut driver, 5);
+    assert_eq!(driver.get(0, "linger.ms"), "50");
+    let known = || service.clients().pop().unwrap_or_default();
+    let has_told = |client: &Value| client["figures"]["produced"]["records"] == 5;
+    wait_until("its records are counted", || has_told(&known()));
+    assert_eq!(known()["alive"], true);
+    driver.expect("destroy 0", "destroyed");
+    wait_until("it has gone", || known()["gone_at_ms"].is_i64());
+    driver.end_quietly();
+
+    let client = known();
+    assert_eq!(service.clients().len(), 1, "it has registered once");
+    let produced = &client["figures"]["produced"];
+    let topics = client["producer_topics_partitions"].as_object().unwrap();
+    // Ports, times, and how the records were spread are of each run.
+    let mut told = json!({
+        "figures": [produced["records"], produced["bytes"], produced["failed_records"]],
+        "topics": topics.keys().collect::<Vec<_>>(),
+        "configured": client["effective_config"]["linger.ms"],
+    });
+    for name in [
+        "type",
+        "client_id",
+        "tags",
+        "language",
+        "version",
+        "mode",
+        "applied_mode",
+        "advice",
+        "changes",
+        "refusals",
+        "changed",
+        "errors_total",
+        "alive",
+        "start",
+        "engine_version",
+        "client_software_name",
+        "connection_id",
+    ] {
+        told[name] = client[name].clone();
+    }
+    assert_eq!(told["changes"][0]["key"], "linger.ms", "{told:#}");
+    told
 }
