@@ -17,6 +17,8 @@ pub(super) struct Scripted<A> {
     pub(super) others: Result<Said, Failure>,
     /// How many there were.
     pub(super) other_messages: usize,
+    /// How many of them told what a client runs with.
+    pub(super) configurations: usize,
     /// What registering brings.
     pub(super) registration: Registration,
     /// What it says unasked.
@@ -30,6 +32,7 @@ impl<A> Scripted<A> {
             told: Vec::new(),
             others: Ok(Said::Yes),
             other_messages: 0,
+            configurations: 0,
             registration: Registration::Answered(Registered::default()),
             unasked: Vec::new(),
         }
@@ -48,6 +51,7 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
     }
 
     fn configure(&mut self, _: &ClientConfigUpdate) -> Result<Said, Failure> {
+        self.configurations += 1;
         self.other()
     }
 
