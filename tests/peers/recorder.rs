@@ -39,7 +39,7 @@ impl Recorder {
     pub fn join(port: u16) -> Self {
         let heard: Arc<(Mutex<Vec<Heard>>, Condvar)> = Arc::default();
         let all = Arc::clone(&heard);
-        let bus = Bus::join(port, SUBJECTS, move |message| {
+        let bus = Bus::join(port, SUBJECTS, move |message, _| {
             all.0.lock().unwrap().push(Heard {
                 subject: message.subject,
                 reply: message.reply,
