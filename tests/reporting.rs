@@ -283,7 +283,7 @@ fn what_the_service_knows(transport: Transport) -> Value {
     let known = || service.clients().pop().unwrap_or_default();
     let has_told = |client: &Value| client["figures"]["produced"]["records"] == 5;
     wait_until("its records are counted", || has_told(&known()));
-    assert_eq!(known()["alive"], true);
+    wait_until("it is alive", || known()["alive"] == true);
     driver.expect("destroy 0", "destroyed");
     wait_until("it has gone", || known()["gone_at_ms"].is_i64());
     driver.end_quietly();

@@ -193,6 +193,11 @@ impl Members {
         }
     }
 
+    /// Whether the service was told that the client is gone.
+    pub fn said_goodbye(&mut self, client: &Arc<Client>) -> bool {
+        self.of(client).is_some_and(|member| member.said_goodbye)
+    }
+
     /// The service has taken a report.
     pub fn taken(&mut self, draft: &Draft) {
         if let Some(member) = self.of(&draft.client)

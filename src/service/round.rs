@@ -232,6 +232,10 @@ fn send(shared: &Shared, transport: &mut dyn Transport, drafts: &[Draft]) -> Res
 
 fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
     let client = &draft.client;
+    if taken.unknown && state.members.said_goodbye(client) {
+        // It is gone for good: what its engine has counted since is not worth a registration.
+        return state.members.taken(draft);
+    }
     if taken.unknown {
         client.forget_name();
         state.members.unknown(draft);

@@ -237,6 +237,10 @@ impl State {
         if !client.registration.dry_run {
             client.named(&registered.client_hash);
             self.members.has_name(client);
+            // One that runs already says what it runs with, whether a word to start comes again or not.
+            if client.answer().is_some() && client.is_created() {
+                self.queue.push(Message::Configure(Arc::clone(client)));
+            }
         }
         self.starting.push(client, registered, since, limit);
     }

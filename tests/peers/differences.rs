@@ -16,6 +16,7 @@ const MASKED: &str =
 const WORD: &str = "librdkafka's own word for it";
 const ALIAS: &str =
     "beside librdkafka's own names stand the aliases that the deployed service knows best";
+const NO_ALIAS: &str = "our service is told a property once, by librdkafka's own name for it";
 const WHOLE: &str =
     "librdkafka is asked for all that the client would run with; the SDK repeats what was set";
 const TOPICAL: &str =
@@ -87,8 +88,9 @@ pub const ALWAYS: &[Listed] = &[
         ]),
         "no configuration of Kafka, and one of them is the token",
     ),
+    // The first client of a process, which does not know the service yet.
     listed(
-        Of::Each,
+        Of::Producers,
         REGISTERED,
         Fields::OursOnly(&[
             "compression.type",
@@ -97,12 +99,6 @@ pub const ALWAYS: &[Listed] = &[
             "retries",
             "sasl.mechanism",
         ]),
-        ALIAS,
-    ),
-    listed(
-        Of::Consumers,
-        REGISTERED,
-        Fields::OursOnly(&["acks", "delivery.timeout.ms", "linger.ms"]),
         ALIAS,
     ),
     listed(
@@ -218,24 +214,6 @@ pub const ALWAYS: &[Listed] = &[
     listed(
         Of::Producers,
         EFFECTIVE,
-        Fields::OursOnly(&["max.partition.fetch.bytes"]),
-        ALIAS,
-    ),
-    listed(
-        Of::Consumers,
-        EFFECTIVE,
-        Fields::OursOnly(&[
-            "acks",
-            "compression.type",
-            "delivery.timeout.ms",
-            "linger.ms",
-            "retries",
-        ]),
-        ALIAS,
-    ),
-    listed(
-        Of::Producers,
-        EFFECTIVE,
         Fields::Values(&[
             ("compression.codec", "inherit", "zstd"),
             ("queue.buffering.max.ms", "5", "50"),
@@ -338,8 +316,69 @@ pub const ALWAYS: &[Listed] = &[
     ),
 ];
 
+/// With a service that knows the SDK alone, and the names of properties that the SDK has.
+pub const WITH_A_DEPLOYED_SERVICE: &[Listed] = &[
+    listed(
+        Of::Consumers,
+        REGISTERED,
+        Fields::OursOnly(&[
+            "acks",
+            "compression.type",
+            "delivery.timeout.ms",
+            "linger.ms",
+            "max.in.flight",
+            "max.partition.fetch.bytes",
+            "retries",
+            "sasl.mechanism",
+        ]),
+        ALIAS,
+    ),
+    listed(
+        Of::Producers,
+        EFFECTIVE,
+        Fields::OursOnly(&["max.partition.fetch.bytes"]),
+        ALIAS,
+    ),
+    listed(
+        Of::Consumers,
+        EFFECTIVE,
+        Fields::OursOnly(&[
+            "acks",
+            "compression.type",
+            "delivery.timeout.ms",
+            "linger.ms",
+            "retries",
+        ]),
+        ALIAS,
+    ),
+];
+
 /// With our service, which takes in one message what a deployed one takes in several.
 pub const WITH_OUR_SERVICE: &[Listed] = &[
+    listed(
+        Of::Consumers,
+        REGISTERED,
+        Fields::SdkOnly(&["bootstrap.servers"]),
+        NO_ALIAS,
+    ),
+    listed(
+        Of::Each,
+        EFFECTIVE,
+        Fields::SdkOnly(&["bootstrap.servers", "max.in.flight", "sasl.mechanism"]),
+        NO_ALIAS,
+    ),
+    listed(
+        Of::Producers,
+        EFFECTIVE,
+        Fields::SdkOnly(&["compression.type", "linger.ms", "retries"]),
+        NO_ALIAS,
+    ),
+    listed(
+        Of::Consumers,
+        EFFECTIVE,
+        Fields::SdkOnly(&["max.partition.fetch.bytes"]),
+        NO_ALIAS,
+    ),
     listed(
         Of::Each,
         "",

@@ -76,7 +76,9 @@ fn it_is_advised_and_tells_what_it_does() {
     });
 
     // The broker has what the advice makes of the records.
-    let batches = broker_log::batches(&kafka.data, &topic);
+    let mut batches = broker_log::batches(&kafka.data, &topic);
+    // A record alone is not compressed where that would not make it smaller.
+    batches.retain(|batch| batch.records > 1);
     assert!(!batches.is_empty());
     let are_advised = batches.iter().all(|batch| batch.codec == ZSTD);
     assert!(are_advised, "{batches:?}");

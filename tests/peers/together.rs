@@ -8,7 +8,7 @@ use superstream_tests::{Cluster, preload};
 
 use crate::application::Application;
 use crate::compare::{Listed, Of, problems};
-use crate::differences::{ALWAYS, WITH_OUR_SERVICE};
+use crate::differences::{ALWAYS, WITH_A_DEPLOYED_SERVICE, WITH_OUR_SERVICE};
 use crate::messages::{CONFIG, TYPE, Told};
 use crate::recorder::at_last;
 use crate::scene::{PATIENT, Scene};
@@ -96,5 +96,8 @@ fn with_our_service() {
 
 #[test]
 fn with_a_service_that_knows_the_sdk_alone() {
-    assert_alike(Scene::with_a_deployed_service, &[ALWAYS]);
+    assert_alike(
+        Scene::with_a_deployed_service,
+        &[ALWAYS, WITH_A_DEPLOYED_SERVICE],
+    );
 }

@@ -75,6 +75,12 @@ fn who_has_a_new_connection_and_was_not_started_is_started_there() {
     wait_until("the error is known", || {
         service.get(&format!("/v1/clients/{hash}")).1["errors"][0]["error"] == "no start"
     });
+    // So the SDK goes on after each reconnection, whether it was started or not.
+    peer.ask(
+        &format!("internal_tasks.clientsUpdate.config.{hash}"),
+        &json!({"connection_id": 3, "producer_topics_partitions": {},
+                "consumer_group_topics_partitions": {}}),
+    );
     said_in_vain(&server);
     let mut starts = peer.listen(&format!("internal.startClient.{hash}"));
     assert_eq!(starts.next()["start"], true);
