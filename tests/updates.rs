@@ -115,6 +115,8 @@ fn two_clients_of_one_name() {
     for client in 0..2 {
         driver.create("producer");
         assert_eq!(driver.get(client, "linger.ms"), "50");
+        // The service says the word to start until it hears this: of the next one, not of this one.
+        service.wait_for_several(client + 1, "its kind", tells_kind);
     }
     driver.expect("destroy 0", "destroyed");
     let update = update(
