@@ -1,39 +1,16 @@
 //! What is only so over NATS: one connection for all that a process says, of which no child takes a part.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use superstream_nats_server::{NatsServer, wait_until};
-use superstream_tests::Library;
 use superstream_tests::authority::Authority;
 use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
 use superstream_tests::fault_service::{FaultService, Nats, advise};
 use superstream_tests::transports::Transport;
 
-/// For an answer that does come: no machine is so busy that it comes too late.
-const LONG: &str = "60000";
-
-fn start(environment: &[(&str, &str)]) -> Driver {
-    let mut all = vec![("SUPERSTREAM_RESPONSE_TIMEOUT", LONG)];
-    all.extend_from_slice(environment);
-    Driver::start(Library::DropIn, &all)
-}
-
-fn in_front_of(service: &FaultService) -> Driver {
-    start(&service.environment(&[]))
-}
-
-/// An application that gets its client in time, with its own configuration; the client's status.
-#[track_caller]
-fn unharmed(driver: &mut Driver, client: usize) -> Value {
-    let took = driver.create("producer");
-    assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
-    assert_eq!(driver.get(client, "linger.ms"), "5");
-    driver.status(client)
-}
-
 #[test]
 fn one_connection_whatever_the_number_of_clients() {
     let service = Transport::Nats.advising(json!({"linger.ms": 50}));
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     for client in 0..20 {
         driver.create(if client % 2 == 0 {
             "producer"
@@ -61,7 +38,7 @@ fn one_connection_whatever_the_number_of_clients() {
 fn a_fork_takes_no_connection_along() {
     for end in ["exit", "_exit"] {
         let service = Transport::Nats.advising(json!({"linger.ms": 50}));
-        let mut driver = in_front_of(&service);
+        let mut driver = Driver::patient(&service.environment(&[]));
         driver.create("producer");
         service.wait_for_report("client-0");
         let parents = service.nats().only_connection();
@@ -86,7 +63,7 @@ fn a_host_without_a_scheme() {
     let service = Transport::Nats.advising(json!({"linger.ms": 50}));
     for host in ["127.0.0.1", "localhost"] {
         let host = format!("{host}:{}", service.port);
-        let mut driver = start(&[("SUPERSTREAM_HOST", &host)]);
+        let mut driver = Driver::patient(&[("SUPERSTREAM_HOST", &host)]);
         driver.create("producer");
         assert_eq!(driver.get(0, "linger.ms"), "50", "{host}");
         driver.end_quietly();
@@ -112,7 +89,7 @@ fn what_a_client_says_of_itself() {
             "from-a-file",
         ),
     ] {
-        let mut driver = start(&service.environment(&[(name, value)]));
+        let mut driver = Driver::patient(&service.environment(&[(name, value)]));
         driver.create("producer");
         let said = service.nats().only_connection().connect().unwrap();
         assert_eq!(said["user"], "superstream_internal", "{said:#}");
@@ -135,9 +112,9 @@ fn a_server_that_encrypts() {
     for scheme in ["tls://", "nats://", ""] {
         let host = format!("{scheme}localhost:{}", server.port());
         let trusted = [("SUPERSTREAM_HOST", &*host), authority.environment()];
-        let mut driver = start(&trusted);
+        let mut driver = Driver::patient(&trusted);
         // Nobody serves there, so nobody is waited for.
-        let status = unharmed(&mut driver, 0);
+        let status = driver.unharmed(0);
         let note = status["note"].as_str().unwrap();
         assert!(!note.contains("certificate"), "{scheme}: {note}");
         let connections = server.connections();
@@ -149,8 +126,8 @@ fn a_server_that_encrypts() {
             server.connections().is_empty()
         });
 
-        let mut driver = start(&[("SUPERSTREAM_HOST", &host)]);
-        let status = unharmed(&mut driver, 0);
+        let mut driver = Driver::patient(&[("SUPERSTREAM_HOST", &host)]);
+        let status = driver.unharmed(0);
         let note = status["note"].as_str().unwrap();
         assert!(note.contains("certificate"), "{scheme}: {note}");
         driver.end_quietly();
@@ -169,7 +146,7 @@ fn a_server_that_asks_often() {
     let service = FaultService::over_nats(nats, |request, stream| {
         advise(request, stream, &json!({"linger.ms": 50}))
     });
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     driver.create("producer");
     service.wait_for_report("client-0");
     let connection = service.nats().only_connection();
@@ -187,7 +164,7 @@ fn a_server_that_asks_often() {
 #[test]
 fn a_flood_of_updates() {
     let service = Transport::Nats.advising(json!({"linger.ms": 50}));
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     driver.create("producer");
     service.wait_for_report("client-0");
     let before: u64 = driver.say("high-water").parse().unwrap();

@@ -3,18 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use superstream_nats_server::{NatsServer, wait_until};
 use superstream_tests::Library;
-use superstream_tests::driver::{Driver, PROMPTLY, THREADS_TIMEOUT};
+use superstream_tests::driver::{Driver, PROMPTLY};
 use superstream_tests::fault_service::{
     FaultService, Nats, Request, advise, advise_reports, reply,
 };
 
 /// What waiting for an answer that never comes costs.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// For an answer that does come: no machine is so busy that it comes too late.
-const LONG: &str = "60000";
 
 /// The users of a server, with what the clients may not do.
 fn users(token: &str, permissions: &str) -> String {
@@ -22,16 +20,6 @@ fn users(token: &str, permissions: &str) -> String {
         "authorization {{ users = [ {{ user: superstream_internal, password: \"{token}\" {permissions} }},
          {{ user: service, password: service }} ] }}"
     )
-}
-
-fn start(environment: &[(&str, &str)]) -> Driver {
-    let mut all = vec![("SUPERSTREAM_RESPONSE_TIMEOUT", LONG)];
-    all.extend_from_slice(environment);
-    Driver::start(Library::DropIn, &all)
-}
-
-fn in_front_of(service: &FaultService) -> Driver {
-    start(&service.environment(&[]))
 }
 
 /// A service behind a server of the test's own.
@@ -45,22 +33,13 @@ fn behind(server: NatsServer) -> FaultService {
     })
 }
 
-/// An application that gets its client in time, with its own configuration; the client's status.
-#[track_caller]
-fn unharmed(driver: &mut Driver, client: usize) -> Value {
-    let took = driver.create("producer");
-    assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
-    assert_eq!(driver.get(client, "linger.ms"), "5");
-    driver.status(client)
-}
-
 /// The server says at once that nobody listens, and a service that comes later is found.
 #[test]
 fn a_server_without_a_service() {
     let server = NatsServer::start();
     let host = server.url();
-    let mut driver = start(&[("SUPERSTREAM_HOST", &host)]);
-    let status = unharmed(&mut driver, 0);
+    let mut driver = Driver::patient(&[("SUPERSTREAM_HOST", &host)]);
+    let status = driver.unharmed(0);
     assert_eq!(status["service"]["state"], "down", "{status:#}");
     let service = behind(server);
     service.wait_for_report("client-0");
@@ -72,7 +51,7 @@ fn a_server_without_a_service() {
 #[test]
 fn a_server_that_starts_again() {
     let service = behind(NatsServer::start());
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     for _ in 0..3 {
         driver.set(&[("test.mock.num.brokers", "1")]);
         driver.create("producer");
@@ -114,7 +93,7 @@ fn a_service_that_has_forgotten_its_clients() {
             false => advise(request, stream, &json!({"linger.ms": 50})),
         }
     });
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     driver.create("producer");
     service.wait_for_report("client-0");
     service.nats().without_server(|| {});
@@ -139,7 +118,7 @@ fn a_member_of_a_cluster_dies() {
         let routes = first.monitor("/routez?subs=1").to_string();
         routes.contains("\"internal.>\"")
     });
-    let mut driver = start(&[("SUPERSTREAM_HOST", &host)]);
+    let mut driver = Driver::patient(&[("SUPERSTREAM_HOST", &host)]);
     driver.set(&[("test.mock.num.brokers", "1")]);
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "50");
@@ -161,9 +140,10 @@ fn a_member_of_a_cluster_dies() {
 fn a_server_that_lets_nobody_in() {
     let service = behind(NatsServer::with(&users("right-token", "")));
     let debug = ("SUPERSTREAM_DEBUG", "true");
-    let mut driver = start(&service.environment(&[("SUPERSTREAM_TOKEN", "wrong-token"), debug]));
+    let mut driver =
+        Driver::patient(&service.environment(&[("SUPERSTREAM_TOKEN", "wrong-token"), debug]));
     for client in 0..2 {
-        let status = unharmed(&mut driver, client);
+        let status = driver.unharmed(client);
         let note = status["note"].as_str().unwrap().to_lowercase();
         assert!(note.contains("authorization"), "{status:#}");
         assert!(!status.to_string().contains("wrong-token"), "{status:#}");
@@ -174,7 +154,7 @@ fn a_server_that_lets_nobody_in() {
     assert!(!log.contains("wrong-token"), "{log}");
     assert!(service.requests().is_empty());
 
-    let mut driver = start(&service.environment(&[("SUPERSTREAM_TOKEN", "right-token")]));
+    let mut driver = Driver::patient(&service.environment(&[("SUPERSTREAM_TOKEN", "right-token")]));
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "50");
     driver.end_quietly();
@@ -189,15 +169,15 @@ fn a_subject_that_is_not_allowed() {
     let token = [("SUPERSTREAM_TOKEN", "right-token")];
 
     let service = denied("internal.registerClient");
-    let mut driver = start(&service.environment(&token));
-    let status = unharmed(&mut driver, 0);
+    let mut driver = Driver::patient(&service.environment(&token));
+    let status = driver.unharmed(0);
     let note = status["note"].as_str().unwrap().to_lowercase();
     assert!(note.contains("permission"), "{status:#}");
     driver.end_quietly();
 
     // Whoever may not report has advice all the same.
     let service = denied("internal_tasks.clientsUpdate.reports");
-    let mut driver = start(&service.environment(&token));
+    let mut driver = Driver::patient(&service.environment(&token));
     driver.set(&[("test.mock.num.brokers", "1")]);
     driver.create("producer");
     driver.expect("produce 0 orders", "NO_ERROR");
@@ -214,7 +194,7 @@ fn a_subject_that_is_not_allowed() {
     // Nor does it need to hear of anything.
     let permissions = ", permissions: { subscribe: { deny: \"internal.>\" } }";
     let service = behind(NatsServer::with(&users("right-token", permissions)));
-    let mut driver = start(&service.environment(&token));
+    let mut driver = Driver::patient(&service.environment(&token));
     driver.create("producer");
     assert_eq!(driver.get(0, "linger.ms"), "50");
     driver.expect("destroy 0", "destroyed");
@@ -226,9 +206,9 @@ fn a_subject_that_is_not_allowed() {
 #[test]
 fn a_server_that_takes_little() {
     let service = behind(NatsServer::with("max_payload: 256\nmax_control_line: 1024"));
-    let mut driver = in_front_of(&service);
+    let mut driver = Driver::patient(&service.environment(&[]));
     for client in 0..2 {
-        let status = unharmed(&mut driver, client);
+        let status = driver.unharmed(client);
         assert_eq!(status["changes"], json!([]), "{status:#}");
     }
     driver.expect("destroy 0", "destroyed");
@@ -245,7 +225,7 @@ fn a_server_that_hangs() {
     driver.create("producer");
     service.wait_for_report("client-0");
     service.nats().server().signal("STOP");
-    unharmed(&mut driver, 1);
+    driver.unharmed(1);
     let second = driver.create("producer");
     assert!(second < TIMEOUT, "the second waited too: {second:?}");
     let begin = Instant::now();

@@ -18,24 +18,11 @@ use superstream_tests::service;
 use serde_json::{Value, json};
 use superstream_tests::kafka::{Kafka, topic};
 use superstream_tests::python::{TODAY, python};
-use superstream_tests::service::Service;
+use superstream_tests::service::{RULES, Service};
 use superstream_tests::{assert_success, preload, root, run, scratch, tool, unique};
 
 /// Older wheels: 2.12.1 has the engine that ours embeds, 1.9.2 is built against the system's.
 const OLDER: &[&str] = &["2.12.1", "1.9.2"];
-
-const RULES: &str = r#"
-[[rule]]
-kind = "producer"
-[rule.configuration]
-"compression.type" = "zstd"
-"linger.ms" = 50
-
-[[rule]]
-kind = "consumer"
-[rule.configuration]
-"fetch.min.bytes" = 1000
-"#;
 
 /// What those rules advise: the kind of client, the property, what the engine calls it, the value.
 const ADVICE: &[(&str, &str, &str, &str)] = &[

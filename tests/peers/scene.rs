@@ -12,7 +12,7 @@ use superstream_tests::bus::USER;
 use superstream_tests::deployed;
 use superstream_tests::fault_service::FaultService;
 use superstream_tests::python::python;
-use superstream_tests::service::{Service, TOKEN};
+use superstream_tests::service::{RULES, Service, TOKEN};
 use superstream_tests::{scratch, unique};
 
 use crate::application::Application;
@@ -21,20 +21,6 @@ use crate::recorder::Recorder;
 
 /// Superstream's own client for Python, unchanged.
 const SDK: &str = "superstream-2.4.0.4";
-
-/// What clients are told, and one thing that none of them may do.
-const RULES: &str = r#"
-[[rule]]
-kind = "producer"
-[rule.configuration]
-"compression.type" = "zstd"
-"linger.ms" = 50
-
-[[rule]]
-kind = "consumer"
-[rule.configuration]
-"fetch.min.bytes" = 1000
-"#;
 
 /// What those rules come to: kind, property, value.
 pub const ADVICE: &[(&str, &str, &str)] = &[

@@ -52,6 +52,24 @@ impl Driver {
         Self::spawn(&mut command)
     }
 
+    /// One with the drop-in, which waits for the service as long as it takes: no machine is so busy that
+    /// an answer comes too late.
+    pub fn patient(environment: &[(&str, &str)]) -> Self {
+        let mut all = vec![("SUPERSTREAM_RESPONSE_TIMEOUT", "60000")];
+        all.extend_from_slice(environment);
+        Self::start(Library::DropIn, &all)
+    }
+
+    /// Creates a producer, which must come in time and with the application's own configuration; the
+    /// client's status.
+    #[track_caller]
+    pub fn unharmed(&mut self, client: usize) -> Value {
+        let took = self.create("producer");
+        assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
+        assert_eq!(self.get(client, "linger.ms"), "5");
+        self.status(client)
+    }
+
     /// Starts the application by a command of the test's own.
     pub fn spawn(command: &mut Command) -> Self {
         command

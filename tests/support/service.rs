@@ -14,6 +14,20 @@ use crate::{built, scratch, tool, unique};
 /// What clients must show, as `SUPERSTREAM_TOKEN`.
 pub const TOKEN: &str = "a-token-for-tests";
 
+/// Advice for both kinds of clients, of which each shows in what a client runs with.
+pub const RULES: &str = r#"
+[[rule]]
+kind = "producer"
+[rule.configuration]
+"compression.type" = "zstd"
+"linger.ms" = 50
+
+[[rule]]
+kind = "consumer"
+[rule.configuration]
+"fetch.min.bytes" = 1000
+"#;
+
 /// A service in a process of its own.
 pub struct Service {
     /// The value for `SUPERSTREAM_HOST`.

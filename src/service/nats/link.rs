@@ -100,12 +100,7 @@ impl Link {
         };
         match Connection::open(options, &self.others, deadline) {
             Ok(connection) => {
-                self.others = connection
-                    .others()
-                    .iter()
-                    .take(MAX_OTHERS)
-                    .cloned()
-                    .collect();
+                self.others = others_of(&connection);
                 self.connection = Some(connection);
                 self.count += 1;
                 self.opened = Instant::now();
@@ -234,12 +229,7 @@ impl Link {
     /// The connection broke. Those who lost it together do not come back together.
     pub(super) fn forget(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.others = connection
-                .others()
-                .iter()
-                .take(MAX_OTHERS)
-                .cloned()
-                .collect();
+            self.others = others_of(&connection);
             connection.close();
             if self.opened.elapsed() >= PROVEN_AFTER {
                 self.backoff = Backoff::default();
@@ -266,6 +256,12 @@ impl Link {
             | Error::Closed(_) => Failure::Unavailable(words),
         }
     }
+}
+
+/// The servers that stand in for this connection's.
+fn others_of(connection: &Connection) -> Vec<Address> {
+    let others = connection.others().iter();
+    others.take(MAX_OTHERS).cloned().collect()
 }
 
 /// What names a connection at the service.

@@ -200,3 +200,19 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn log_file(path: &std::path::Path) -> File {
     File::create(path).unwrap()
 }
+
+/// None of the files there, a database and a log among them, has the password or the token of a test.
+#[track_caller]
+pub fn no_secret_lies_in(dir: &std::path::Path) {
+    let mut files = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let file = file.unwrap().path();
+        let bytes = std::fs::read(&file).unwrap();
+        for secret in ["hunter2", TOKEN] {
+            let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", file.display());
+        }
+        files += 1;
+    }
+    assert!(files >= 2, "the database and the log were looked at");
+}
