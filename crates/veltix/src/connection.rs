@@ -308,6 +308,7 @@ impl Connection {
                 self.readable = false;
                 return Ok(());
             }
+            Err(Stop::Again) => return Ok(()),
             Err(Stop::Failed(reason)) => return Err(self.end(reason)),
         };
         let result = self
@@ -345,7 +346,7 @@ impl Connection {
             result = written.map(|_| ());
         }
         match result {
-            Ok(()) | Err(Stop::WouldBlock) => Ok(()),
+            Ok(()) | Err(Stop::WouldBlock | Stop::Again) => Ok(()),
             Err(Stop::Failed(reason)) => Err(self.end(reason)),
         }
     }

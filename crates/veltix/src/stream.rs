@@ -15,6 +15,8 @@ use crate::error::{CloseReason, Error};
 pub(crate) enum Stop {
     /// The socket will tell when it can.
     WouldBlock,
+    /// There may be more, of which the socket will not tell: to be called again after the others.
+    Again,
     Failed(CloseReason),
 }
 
@@ -26,6 +28,11 @@ impl From<io::Error> for Stop {
         }
     }
 }
+
+/// What one call takes from the socket before it gives way to others. TLS has messages of its own, of
+/// which a peer can send any number without one byte for the caller.
+#[cfg(feature = "tls")]
+const TLS_READ_BUDGET: usize = 16 * 1024;
 
 /// How a server encrypts.
 #[derive(Clone, Default)]
@@ -99,7 +106,7 @@ impl Stream {
         Self::Tls(Box::new(Tls { socket, connection }))
     }
 
-    fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
@@ -116,7 +123,8 @@ impl Stream {
         }
     }
 
-    /// 0 at the end of what the peer sends.
+    /// 0 at the end of what the peer sends. After anything but [`Stop::WouldBlock`] there may be more
+    /// that no poll on the socket shows, because TLS has it.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
         match self {
             Self::Plain(socket) => read(socket, buffer),
@@ -142,14 +150,19 @@ impl Stream {
         }
     }
 
-    /// The peer sees the end of what we send.
-    pub(crate) fn end(&mut self) {
+    /// Lets TLS's own end wait to be flushed. Nothing may be written after it.
+    pub(crate) fn announce_end(&mut self) {
         #[cfg(feature = "tls")]
         if let Self::Tls(tls) = self {
             tls.connection.send_close_notify();
-            // The peer that does not take it sees the end of the stream.
-            let _ = tls.flush();
         }
+    }
+
+    /// The peer sees the end of what we send.
+    pub(crate) fn end(&mut self) {
+        self.announce_end();
+        // The peer that does not take TLS's own end sees that of the stream.
+        let _ = self.flush();
         // A socket that is not connected any more has ended already.
         let _ = self.socket().shutdown(Shutdown::Write);
     }
@@ -181,17 +194,24 @@ pub(crate) fn write(mut socket: &TcpStream, bytes: &[u8]) -> Result<usize, Stop>
 #[cfg(feature = "tls")]
 impl Tls {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+        let mut taken = 0;
         loop {
             match self.connection.reader().read(buffer) {
-                // The end without TLS's own: frames tell whether anything is missing.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                // Anybody on the way can end a stream. Whether messages are missing, frames cannot tell.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let what = "the stream ended, and the peer did not say so";
+                    return Err(Stop::Failed(CloseReason::Tls(what.to_owned())));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result.map_err(Stop::from),
             }
+            if taken >= TLS_READ_BUDGET {
+                return Err(Stop::Again);
+            }
             match self.connection.read_tls(&mut &*self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
+                result => taken += result?,
+            }
             let processed = self.connection.process_new_packets();
             // Answers to the handshake, or the alert that says what is wrong.
             let flushed = self.flush();
@@ -232,5 +252,90 @@ impl Tls {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use rustls::crypto::ring::default_provider;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+    use super::*;
+
+    /// A server that says much that is for TLS alone, and a client.
+    fn configs() -> (ServerConfig, ClientConfig) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(default_provider());
+        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        // Together a little less than rustls takes in one go.
+        server.send_tls13_tickets = 550;
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (server, client)
+    }
+
+    #[test]
+    fn what_is_for_tls_alone_keeps_nobody_and_hides_nothing() {
+        let (server, client) = configs();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let peer = thread::spawn(move || {
+            let session = ServerConnection::new(Arc::new(server)).unwrap();
+            let mut peer = rustls::StreamOwned::new(session, accepted);
+            peer.write_all(b"news").unwrap();
+            peer
+        });
+        socket.set_nonblocking(true).unwrap();
+        let looking = socket.try_clone().unwrap();
+        let security = ClientSecurity {
+            tls: Some(Arc::new(client)),
+        };
+        let socket = Arc::new(TcpStream::from_std(socket));
+        let mut stream = security.wrap(socket, "localhost", true).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut seen = vec![0; TLS_READ_BUDGET + 1];
+        let mut buffer = [0; 100];
+        stream.flush().unwrap();
+        // The server's first words end the handshake, and its tickets follow our last.
+        while matches!(&stream, Stream::Tls(tls) if tls.connection.is_handshaking()) {
+            assert!(Instant::now() < deadline);
+            assert!(matches!(
+                stream.read(&mut buffer),
+                Err(Stop::WouldBlock | Stop::Again)
+            ));
+        }
+        while looking.peek(&mut seen).unwrap_or(0) < seen.len() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(matches!(stream.read(&mut buffer), Err(Stop::Again)));
+        // What it was called for lies behind the rest.
+        let length = loop {
+            match stream.read(&mut buffer) {
+                Ok(length) => break length,
+                Err(Stop::WouldBlock | Stop::Again) => assert!(Instant::now() < deadline),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(&buffer[..length], b"news");
+        drop(peer.join().unwrap());
     }
 }

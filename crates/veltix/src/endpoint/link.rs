@@ -302,6 +302,7 @@ impl Link {
             }
             match stop {
                 None => {}
+                Some(Stop::Again) => {}
                 Some(Stop::WouldBlock) if state.again => {}
                 Some(Stop::WouldBlock) => return Ok(()),
                 Some(Stop::Failed(reason)) => return Err(reason),

@@ -70,6 +70,7 @@ impl Reactor {
                     }
                 }
                 Err(Stop::WouldBlock) => return self.after_tls(token),
+                Err(Stop::Again) => {}
                 Err(Stop::Failed(_)) if entry.closing.is_some() => return self.cut(token),
                 Err(Stop::Failed(reason)) => return self.close(token, reason),
             }

@@ -1,21 +1,30 @@
 //! `veltixs://`.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use superstream_veltix::{
-    Address, Client, ClientConfig, CloseReason, Connection, ConnectionOptions, Error, Request,
-    Server, ServerConfig,
+    Address, Client, ClientConfig, CloseReason, Connection, ConnectionOptions, Error, MessageType,
+    Next, Request, RequestId, Server, ServerConfig,
 };
 
 use crate::support::*;
 
+type Configs = (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>);
+
 /// A server's configuration, and that of a client who trusts it.
-fn certificates() -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
+fn certificates() -> Configs {
+    certificates_for(&["localhost", "127.0.0.1"])
+}
+
+fn certificates_for(names: &[&str]) -> Configs {
     let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names)
         .unwrap()
         .self_signed(&key)
@@ -117,4 +126,72 @@ fn who_asks_for_tls_never_goes_without() {
     let server = secure_server(&server_tls);
     let client = client_with(port(&server), |config| short(&mut config.session));
     assert!(client.connect().is_err());
+}
+
+type TlsPeer = rustls::StreamOwned<rustls::ServerConnection, TcpStream>;
+
+/// A server's side that greets and then keeps to no rule.
+fn accept_greeting(listener: &TcpListener, tls: Arc<rustls::ServerConfig>) -> TlsPeer {
+    let (socket, _) = listener.accept().unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let session = rustls::ServerConnection::new(tls).unwrap();
+    let mut peer = rustls::StreamOwned::new(session, socket);
+    let hello = frame(MessageType::HELLO, RequestId(77), b"\x00\x051.6.3");
+    peer.write_all(&hello).unwrap();
+    peer.read_exact(&mut vec![0; hello.len()]).unwrap();
+    peer
+}
+
+fn opened_with((server_tls, client_tls): Configs) -> (Connection, TlsPeer) {
+    let (listener, port) = listener();
+    let accepting = thread::spawn(move || accept_greeting(&listener, server_tls));
+    let connection = open(port, client_tls).unwrap();
+    (connection, accepting.join().unwrap())
+}
+
+fn open(port: u16, tls: Arc<rustls::ClientConfig>) -> Result<Connection, Error> {
+    let address = Address::parse(&format!("veltixs://127.0.0.1:{port}")).unwrap();
+    let options = ConnectionOptions::default().with_tls(tls);
+    Connection::open(&address, &options, Instant::now() + LONG)
+}
+
+#[test]
+fn an_end_that_tls_was_not_told_of_is_no_clean_end() {
+    for clean in [true, false] {
+        let (mut connection, mut peer) = opened_with(certificates());
+        peer.write_all(&frame(OTHER, RequestId(1), b"last"))
+            .unwrap();
+        if clean {
+            peer.conn.send_close_notify();
+        }
+        peer.flush().unwrap();
+        peer.sock.shutdown(Shutdown::Write).unwrap();
+        let Next::Message(last) = connection.next(Instant::now() + LONG).unwrap() else {
+            panic!("no message");
+        };
+        assert_eq!(last.content, b"last");
+        let Err(Error::Closed(reason)) = connection.next(Instant::now() + LONG) else {
+            panic!("it goes on");
+        };
+        match clean {
+            true => assert_eq!(reason, CloseReason::PeerClosed),
+            false => assert!(matches!(reason, CloseReason::Tls(_)), "{reason:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_certificate_of_another_name_or_of_a_stranger_is_refused() {
+    let wrong_name = certificates_for(&["elsewhere.example"]);
+    let untrusted = (certificates().0, certificates().1);
+    for ((server_tls, client_tls), why) in [(wrong_name, "not valid for"), (untrusted, "")] {
+        let server = secure_server(&server_tls);
+        let refused = open(port(&server), client_tls).err().unwrap();
+        let Error::Closed(CloseReason::Tls(text)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(text.starts_with("invalid peer certificate"), "{text}");
+        assert!(text.contains(why), "{text}");
+        assert!(server.clients().is_empty());
+    }
 }
