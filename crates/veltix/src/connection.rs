@@ -1,29 +1,34 @@
 //! A client's connection without a thread: its caller drives it.
 //!
 //! For a library inside somebody else's process that has one thread for all it does. That thread waits
-//! in [`Connection::next`], for messages and for a [`Waker`] at once.
+//! in [`Connection::next`], for messages and for a [`Waker`] at once. Or it waits by itself, for this
+//! and for other things: [`Connection::waits`] tells for what, and [`Connection::try_next`] does what
+//! there is to do.
 
-use std::collections::VecDeque;
+mod driving;
+mod kept;
+mod opening;
+
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
-use crate::address::Address;
 use crate::error::{CloseReason, Error};
 use crate::frames::Wire;
 use crate::message::{Request, RequestId, Response};
 use crate::session::{Event, Options, Role, Session};
 use crate::stream::{ClientSecurity, Stop, Stream};
+use kept::Kept;
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 const READ_SIZE: usize = 16 * 1024;
-/// Messages that nobody has fetched are kept up to so many bytes; then the socket is not read, and
-/// the peer has to wait.
-const MAX_KEPT: usize = 16 * 1024 * 1024;
+/// What [`Connection::try_next`] reads before it gives way to what else its caller does.
+const READS_PER_TRY: usize = 16;
 
 /// How a connection is made.
 #[derive(Clone, Default)]
@@ -65,52 +70,49 @@ pub enum Next {
     TimedOut,
 }
 
-/// One connection to one server. Dropping it closes the socket and sends nothing, so that a forked
-/// child may drop its copy.
+/// What a caller has to wait for who waits by himself, with `poll(2)` or its like on the connection's
+/// socket (on Unix it is [`AsFd`]). Whichever comes first: then [`Connection::try_next`] is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Until the socket can be read. Not while there is no room for messages.
+    pub readable: bool,
+    /// Until the socket can be written to.
+    pub writable: bool,
+    /// Until then and no longer: the peer is to be asked whether it is there, or has not answered.
+    /// Already past where there is something to do that the socket does not show.
+    pub until: Option<Instant>,
+}
+
+/// One connection to one server.
+///
+/// Messages that nobody has taken are kept up to 16 MiB, with what each takes beside its content. Then
+/// nothing more is read and the peer has to wait; nothing is lost. A call that waits for a reply reads
+/// up to as much again, because the reply may lie behind; it fails where that does not do, and the
+/// messages can be taken.
+///
+/// Dropping it closes its descriptors and does nothing else: it neither shuts the socket down nor sends
+/// the end of TLS. So a forked child may drop its copy, and the parent's goes on. Any other call in
+/// the child may write to the parent's connection, end it, or wake its thread.
 pub struct Connection {
     stream: Stream,
     session: Session<()>,
     poll: Poll,
     ready: Events,
     waker: Waker,
-    kept: VecDeque<Response>,
-    kept_bytes: usize,
+    kept: Kept,
     buffer: Vec<u8>,
     events: Vec<Event<()>>,
     reply: Option<Response>,
     connected: bool,
+    /// As long as nothing else is known.
     readable: bool,
-    paused: bool,
+    writable: bool,
     woken: bool,
+    /// So many of the session's bytes are with the system, and not with TLS.
+    delivered: u64,
 }
 
 impl Connection {
-    /// Connects to the address and greets, before `deadline`. A host that is a name is asked of the
-    /// system first, which no deadline holds.
-    pub fn open(
-        address: &Address,
-        options: &ConnectionOptions,
-        deadline: Instant,
-    ) -> Result<Self, Error> {
-        let candidates = address.resolve()?;
-        let mut last = Error::TimedOut;
-        for (index, candidate) in candidates.iter().enumerate() {
-            // One that does not answer leaves time for the others.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / (candidates.len() - index) as u32;
-            let result = dial(*candidate, Instant::now() + share).and_then(|(socket, poll)| {
-                let socket = Arc::new(socket);
-                let stream = options.security.wrap(socket, &address.host, address.tls)?;
-                Self::greet(stream, poll, options, deadline)
-            });
-            match result {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
     fn greet(
         stream: Stream,
         poll: Poll,
@@ -128,15 +130,15 @@ impl Connection {
             poll,
             ready: Events::with_capacity(4),
             waker,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
+            kept: Kept::default(),
             buffer: vec![0; READ_SIZE],
             events: Vec::new(),
             reply: None,
             connected: false,
             readable: true,
-            paused: false,
+            writable: true,
             woken: false,
+            delivered: 0,
         };
         while !connection.connected {
             if connection.turn(deadline)? {
@@ -161,31 +163,54 @@ impl Connection {
         self.session.closed()
     }
 
-    /// Sends, and writes all of it to the socket before `deadline`. Where that does not succeed, the
-    /// rest goes with the next call: a frame is never left in pieces.
+    /// Sends, and comes back when the system has all of it. That the peer has it, only a reply tells.
+    ///
+    /// [`Error::Stalled`]: the peer takes nothing, and nothing of the message was sent. Where a part
+    /// was, the connection is over: [`Error::Closed`] with [`CloseReason::Stalled`].
     pub fn send(&mut self, request: &Request, deadline: Instant) -> Result<RequestId, Error> {
+        let start = self.session.queued();
         let id = self.session.send(request)?;
-        self.flush_before(deadline)?;
-        Ok(id)
+        let frame = start..self.session.queued();
+        match self.write_until(frame.end, deadline) {
+            Ok(()) => Ok(id),
+            Err(error) => Err(self.give_up(&frame, error)),
+        }
+    }
+
+    /// Lets a message wait to be sent, without a look at the socket. It goes with any later call; of
+    /// those, [`Connection::flush`] tells when it is gone.
+    pub fn queue(&mut self, request: &Request) -> Result<RequestId, Error> {
+        self.session.send(request)
+    }
+
+    /// Comes back when the system has all that waits to be sent. With [`Error::Stalled`] the rest still
+    /// waits.
+    pub fn flush(&mut self, deadline: Instant) -> Result<(), Error> {
+        self.write_until(self.session.queued(), deadline)
     }
 
     /// Sends and waits for the reply. Messages that come meanwhile are kept for
-    /// [`Connection::next`].
+    /// [`Connection::next`]. Errors of sending are those of [`Connection::send`]; with
+    /// [`Error::TimedOut`] all was sent.
     pub fn send_and_wait(
         &mut self,
         request: &Request,
         deadline: Instant,
     ) -> Result<Response, Error> {
+        let start = self.session.queued();
         let id = self.session.ask(request, (), None)?;
-        self.wait_for(id, deadline)
+        let frame = start..self.session.queued();
+        self.wait_for(id, &frame, deadline)
     }
 
     /// Asks whether the server is there, and tells how long the answer took.
     pub fn ping(&mut self, deadline: Instant) -> Result<Duration, Error> {
-        let start = Instant::now();
+        let now = Instant::now();
+        let start = self.session.queued();
         let id = self.session.ping((), None)?;
-        self.wait_for(id, deadline)?;
-        Ok(start.elapsed())
+        let frame = start..self.session.queued();
+        self.wait_for(id, &frame, deadline)?;
+        Ok(now.elapsed())
     }
 
     /// The next message, the next wake-up, or the deadline. With a deadline that has passed it takes
@@ -193,8 +218,7 @@ impl Connection {
     pub fn next(&mut self, deadline: Instant) -> Result<Next, Error> {
         let mut late = false;
         loop {
-            if let Some(message) = self.kept.pop_front() {
-                self.kept_bytes -= message.content.len();
+            if let Some(message) = self.kept.take() {
                 return Ok(Next::Message(message));
             }
             if std::mem::take(&mut self.woken) {
@@ -212,174 +236,74 @@ impl Connection {
         }
     }
 
+    /// The next message, if one lies here or at the socket. Never waits; writes what can be written,
+    /// answers the peer's pings, and looks at the clock.
+    pub fn try_next(&mut self) -> Result<Option<Response>, Error> {
+        // Whoever waits for the socket himself knows better.
+        self.readable = true;
+        for _ in 0..READS_PER_TRY {
+            if let Some(message) = self.kept.take() {
+                return Ok(Some(message));
+            }
+            let tried = self.try_turn();
+            match tried {
+                Ok(()) if self.readable || !self.kept.is_empty() => {}
+                Ok(()) => return Ok(None),
+                // What came before the end is not lost.
+                Err(_) if !self.kept.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.kept.take())
+    }
+
+    fn try_turn(&mut self) -> Result<(), Error> {
+        self.write()?;
+        if self.may_read() {
+            self.read()?;
+        }
+        self.look_at_clock()
+    }
+
+    /// What to wait for until [`Connection::try_next`] has something to do.
+    pub fn waits(&self) -> Waits {
+        let full = self.kept.is_full(self.session.is_awaited());
+        let open = self.session.closed().is_none();
+        // A poll on the socket does not show what TLS has of it.
+        let now = !open || !self.kept.is_empty() || self.readable && !full;
+        Waits {
+            readable: open && !full,
+            writable: open && self.wants_write(),
+            until: match now {
+                true => Some(Instant::now()),
+                false => self.session.next_deadline(),
+            },
+        }
+    }
+
     /// Writes what waits, and tells the server that no more will come.
     pub fn close(mut self, deadline: Instant) -> Result<(), Error> {
-        let written = self.flush_before(deadline);
+        let written = self.flush(deadline);
         self.session.close(CloseReason::Manual);
+        if written.is_err() {
+            self.stream.cut();
+            return written;
+        }
+        // With TLS the server can tell this end from one that somebody else made.
+        self.stream.announce_end();
+        while matches!(self.stream.flush(), Err(Stop::WouldBlock)) && Instant::now() < deadline {
+            self.wait(deadline)?;
+        }
         self.stream.end();
         written
     }
-
-    fn wait_for(&mut self, id: RequestId, deadline: Instant) -> Result<Response, Error> {
-        loop {
-            let turned = self.turn(deadline);
-            if let Some(reply) = self.reply.take() {
-                return Ok(reply);
-            }
-            match turned {
-                Ok(false) => {}
-                Ok(true) => {
-                    self.session.forget(id);
-                    return Err(Error::TimedOut);
-                }
-                Err(error) => {
-                    self.session.forget(id);
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    fn flush_before(&mut self, deadline: Instant) -> Result<(), Error> {
-        loop {
-            self.write()?;
-            if self.session.waiting_bytes() == 0 {
-                return Ok(());
-            }
-            if self.read_or_wait(deadline)? {
-                return Err(Error::Stalled);
-            }
-        }
-    }
-
-    /// Writes, reads what is there, waits if nothing is. Whether the deadline has passed: what lay
-    /// there has been read once all the same.
-    fn turn(&mut self, deadline: Instant) -> Result<bool, Error> {
-        self.write()?;
-        self.read_or_wait(deadline)
-    }
-
-    fn read_or_wait(&mut self, deadline: Instant) -> Result<bool, Error> {
-        let full = self.kept_bytes >= MAX_KEPT;
-        if full != self.paused {
-            self.paused = full;
-            self.session.set_paused(full, Instant::now());
-        }
-        if full || !self.readable {
-            self.wait(deadline)?;
-        }
-        if self.readable && !full {
-            self.read()?;
-        }
-        let now = Instant::now();
-        if let Err(reason) = self.session.tick(now, &mut self.events) {
-            return Err(self.end(reason));
-        }
-        Ok(now >= deadline)
-    }
-
-    fn wait(&mut self, deadline: Instant) -> Result<(), Error> {
-        let wait = self
-            .session
-            .next_deadline()
-            .map_or(deadline, |own| own.min(deadline))
-            .saturating_duration_since(Instant::now());
-        match self.poll.poll(&mut self.ready, Some(wait)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => result?,
-        }
-        for event in &self.ready {
-            match event.token() {
-                WAKE => self.woken = true,
-                _ => self.readable |= event.is_readable() || event.is_read_closed(),
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self) -> Result<(), Error> {
-        let length = match self.stream.read(&mut self.buffer) {
-            Ok(0) => {
-                let reason = self.session.end_of_stream();
-                return Err(self.end(reason));
-            }
-            Ok(length) => length,
-            Err(Stop::WouldBlock) => {
-                self.readable = false;
-                return Ok(());
-            }
-            Err(Stop::Again) => return Ok(()),
-            Err(Stop::Failed(reason)) => return Err(self.end(reason)),
-        };
-        let result = self
-            .session
-            .receive(&self.buffer[..length], Instant::now(), &mut self.events);
-        for event in self.events.drain(..) {
-            match event {
-                Event::Connected => self.connected = true,
-                Event::Message(message) => {
-                    self.kept_bytes += message.content.len();
-                    self.kept.push_back(message);
-                }
-                Event::Reply((), reply) => self.reply = Some(reply),
-                Event::Expired(()) => {}
-            }
-        }
-        match result {
-            Ok(()) => self.write(),
-            Err(reason) => Err(self.end(reason)),
-        }
-    }
-
-    fn write(&mut self) -> Result<(), Error> {
-        if let Some(reason) = self.session.closed() {
-            return Err(Error::Closed(reason.clone()));
-        }
-        let mut result = self.stream.flush();
-        while result.is_ok()
-            && let Some(mut chunk) = self.session.take_chunk()
-        {
-            let written = self.stream.write(chunk.remaining());
-            let length = *written.as_ref().unwrap_or(&0);
-            chunk.advance(length);
-            self.session.give_back(chunk, length, Instant::now());
-            result = written.map(|_| ());
-        }
-        match result {
-            Ok(()) | Err(Stop::WouldBlock | Stop::Again) => Ok(()),
-            Err(Stop::Failed(reason)) => Err(self.end(reason)),
-        }
-    }
-
-    fn end(&mut self, reason: CloseReason) -> Error {
-        let reason = self.session.close(reason);
-        self.stream.cut();
-        Error::Closed(reason)
-    }
 }
 
-/// A connected socket, and what waits for it.
-fn dial(address: std::net::SocketAddr, deadline: Instant) -> Result<(TcpStream, Poll), Error> {
-    let mut poll = Poll::new()?;
-    let mut socket = TcpStream::connect(address)?;
-    poll.registry()
-        .register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-    let mut events = Events::with_capacity(4);
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match poll.poll(&mut events, Some(left)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            result => result?,
-        }
-        if let Some(error) = socket.take_error()? {
-            return Err(error.into());
-        }
-        if socket.peer_addr().is_ok() {
-            socket.set_nodelay(true)?;
-            return Ok((socket, poll));
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::TimedOut);
-        }
+/// The socket, to wait for. It is not to be read, written to or closed by others; a [`Waker`] does not
+/// show in it.
+#[cfg(unix)]
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.socket().as_fd()
     }
 }

@@ -14,7 +14,7 @@ pub mod session;
 mod stream;
 
 pub use address::{Address, DEFAULT_PORT};
-pub use connection::{Connection, ConnectionOptions, Next, Waker};
+pub use connection::{Connection, ConnectionOptions, Next, Waits, Waker};
 pub use endpoint::{
     Broadcast, BufferSize, Client, ClientConfig, ClientInfo, DisconnectReason, DisconnectState,
     Endpoint, EndpointConfig, PerformanceMode, Sender, Server, ServerConfig, Tags,

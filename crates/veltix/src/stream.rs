@@ -150,6 +150,15 @@ impl Stream {
         }
     }
 
+    /// Whether TLS holds something that the socket did not take.
+    pub(crate) fn wants_write(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.connection.wants_write(),
+        }
+    }
+
     /// Lets TLS's own end wait to be flushed. Nothing may be written after it.
     pub(crate) fn announce_end(&mut self) {
         #[cfg(feature = "tls")]

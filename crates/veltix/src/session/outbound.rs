@@ -1,5 +1,9 @@
 //! Bytes on their way out.
 
+use std::ops::Range;
+
+use super::Session;
+
 /// Nothing larger is kept by a connection that has nothing to say.
 const KEPT_CAPACITY: usize = 512;
 
@@ -76,6 +80,91 @@ impl Outbound {
         } else if self.back.capacity() == 0 && chunk.bytes.capacity() <= KEPT_CAPACITY {
             chunk.bytes.clear();
             self.back = chunk.bytes;
+        }
+    }
+
+    /// Takes a frame back of which no byte was written and which nobody has in hand.
+    fn take_back(&mut self, frame: &Range<u64>) -> bool {
+        let Some(start) = frame.start.checked_sub(self.written) else {
+            return false;
+        };
+        let length = (frame.end - frame.start) as usize;
+        let (start, in_front) = (start as usize, self.front.remaining().len());
+        // Frames are taken whole, so that none lies in both.
+        if start < in_front {
+            let start = self.front.written + start;
+            self.front.bytes.drain(start..start + length);
+        } else {
+            self.back.drain(start - in_front..start - in_front + length);
+        }
+        self.queued -= length as u64;
+        true
+    }
+}
+
+impl<W> Session<W> {
+    /// Bytes that were ever to be sent.
+    pub(crate) fn queued(&self) -> u64 {
+        self.outbound.queued
+    }
+
+    /// Bytes of those that were written.
+    pub(crate) fn written(&self) -> u64 {
+        self.outbound.written
+    }
+
+    /// Takes back what [`Session::queued`] was moved on by, unless a part of it was written.
+    pub(crate) fn take_back(&mut self, frame: &Range<u64>) -> bool {
+        let taken = self.outbound.take_back(frame);
+        if taken
+            && let Some(probe) = &mut self.probe
+            && probe.end > frame.start
+        {
+            probe.end -= frame.end - frame.start;
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(outbound: &mut Outbound) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(mut chunk) = outbound.take() {
+            let length = chunk.remaining().len();
+            all.extend_from_slice(chunk.remaining());
+            chunk.advance(length);
+            outbound.give_back(chunk, length);
+        }
+        assert_eq!(outbound.waiting(), 0);
+        all
+    }
+
+    #[test]
+    fn a_frame_is_taken_back_from_wherever_it_waits_or_not_at_all() {
+        // Before, between and behind the others; and whether a chunk was in hand meanwhile.
+        for frame in [0..2, 2..5, 5..6, 6..9] {
+            for taken_at in [None, Some(6)] {
+                let mut outbound = Outbound::default();
+                for (count, letter) in "abcdefxyz".chars().enumerate() {
+                    if taken_at == Some(count) {
+                        let mut chunk = outbound.take().unwrap();
+                        chunk.advance(1);
+                        outbound.give_back(chunk, 1);
+                    }
+                    outbound.buffer(1).push(letter as u8);
+                }
+                let written = outbound.written();
+                let mut expected = b"abcdefxyz".to_vec();
+                let may = written <= frame.start;
+                assert_eq!(outbound.take_back(&frame), may, "{frame:?}");
+                if may {
+                    expected.drain(frame.start as usize..frame.end as usize);
+                }
+                assert_eq!(waiting(&mut outbound), expected[written as usize..]);
+            }
         }
     }
 }

@@ -1,5 +1,10 @@
 //! The connection without a thread.
 
+mod polled;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,9 +29,14 @@ fn open(port: u16) -> Connection {
 }
 
 fn opened() -> (Connection, Raw) {
+    opened_with(&ConnectionOptions::default())
+}
+
+fn opened_with(options: &ConnectionOptions) -> (Connection, Raw) {
     let (listener, port) = listener();
     let accepting = thread::spawn(move || Raw::accept_greeting(&listener));
-    let connection = open(port);
+    let address = Address::new("127.0.0.1", port);
+    let connection = Connection::open(&address, options, later()).unwrap();
     (connection, accepting.join().unwrap())
 }
 
@@ -106,20 +116,7 @@ fn every_call_ends_by_its_deadline() {
     raw.send(CHAT, asked.id, b"late");
     assert_eq!(message(&mut connection), b"late");
 
-    // A peer that does not read, and then does: no frame is left in pieces.
-    let big = Request::new(OTHER, vec![9; 8_000_000]);
-    assert!(matches!(connection.send(&big, soon()), Err(Error::Stalled)));
-    let reading = thread::spawn(move || {
-        assert_eq!(raw.frame().payload.len(), 8_000_000);
-        assert_eq!(raw.frame().payload, b"after");
-        raw
-    });
-    connection
-        .send(&Request::new(OTHER, "after"), later())
-        .unwrap();
-    assert_eq!(connection.closed(), None);
     // A deadline that has passed takes what lies there.
-    let mut raw = reading.join().unwrap();
     raw.send(OTHER, RequestId(1), b"there");
     until("it is there", || {
         matches!(connection.next(Instant::now()), Ok(Next::Message(_)))
@@ -130,7 +127,6 @@ fn every_call_ends_by_its_deadline() {
 fn a_flood_keeps_nobody_beyond_his_deadline() {
     let (mut connection, mut raw) = opened();
     let flood = thread::spawn(move || {
-        use std::io::Write;
         let pings = vec![0; 22 * 100];
         // Until the other side has had enough.
         while raw.socket.write_all(&pings).is_ok() {}
@@ -139,7 +135,7 @@ fn a_flood_keeps_nobody_beyond_his_deadline() {
     assert!(
         matches!(
             asked,
-            Err(Error::TimedOut | Error::Closed(CloseReason::Stalled))
+            Err(Error::TimedOut | Error::Stalled | Error::Closed(CloseReason::Stalled))
         ),
         "{asked:?}"
     );
@@ -182,8 +178,141 @@ fn a_server_that_falls_silent_is_noticed() {
 }
 
 #[test]
-fn dropping_it_sends_nothing() {
+fn dropping_it_sends_nothing_and_does_not_end_what_a_forked_parent_has() {
     let (connection, mut raw) = opened();
+    // As the parent has it: another descriptor of the same socket.
+    let parents = connection.as_fd().try_clone_to_owned().unwrap();
     drop(connection);
+    TcpStream::from(parents)
+        .write_all(&frame(OTHER, RequestId(1), b"goes on"))
+        .unwrap();
+    assert_eq!(raw.frame().payload, b"goes on");
     assert!(raw.next().is_none());
+}
+
+/// More than all buffers of the system take of a peer that does not read.
+const HUGE: usize = 40_000_000;
+
+fn opened_for_huge() -> (Connection, Raw) {
+    let mut options = ConnectionOptions::default();
+    options.session.max_message_size = HUGE + 100;
+    opened_with(&options)
+}
+
+#[test]
+fn a_message_of_which_a_part_was_sent_ends_the_connection() {
+    let (mut connection, mut raw) = opened_for_huge();
+    let huge = Request::new(OTHER, vec![9; HUGE]);
+    let sent = connection.send(&huge, soon());
+    assert!(
+        matches!(sent, Err(Error::Closed(CloseReason::Stalled))),
+        "{sent:?}"
+    );
+    assert_eq!(connection.closed(), Some(&CloseReason::Stalled));
+    assert!(raw.next().is_none());
+}
+
+#[test]
+fn messages_without_content_take_room_too_and_none_is_lost() {
+    const MANY: u32 = 400_000;
+    let (mut connection, mut raw) = opened();
+    let peer = thread::spawn(move || {
+        let ping = raw.frame();
+        let mut bytes = Vec::new();
+        for id in 0..MANY {
+            bytes.extend_from_slice(&frame(OTHER, RequestId(id), b""));
+        }
+        raw.write(&bytes);
+        raw.send(MessageType::PONG, ping.id, b"");
+        raw
+    });
+    // The answer lies behind more than is kept.
+    let asked = connection.ping(later());
+    assert!(matches!(asked, Err(Error::WrongState(_))), "{asked:?}");
+    for id in 0..MANY {
+        match connection.next(later()).unwrap() {
+            Next::Message(message) => assert_eq!(message.request_id, RequestId(id)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut raw = peer.join().unwrap();
+    let peer = thread::spawn(move || assert!(raw.echoes()));
+    let Next::Message(asked) = connection.next(later()).unwrap() else {
+        panic!("no message");
+    };
+    let echo = Request::reply_to(&asked, CHAT, asked.content.clone());
+    connection.send(&echo, later()).unwrap();
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_reply_is_still_found_behind_what_fills_the_room_for_messages() {
+    let (mut connection, mut raw) = opened();
+    let peer = thread::spawn(move || {
+        let asked = raw.frame();
+        for id in 0..5 {
+            raw.send(OTHER, RequestId(id), &vec![1; 4 << 20]);
+        }
+        raw.send(CHAT, asked.id, b"reply");
+        raw
+    });
+    let reply = connection.send_and_wait(&Request::new(CHAT, "?"), later());
+    assert_eq!(reply.unwrap().content, b"reply");
+    for _ in 0..5 {
+        assert_eq!(message(&mut connection).len(), 4 << 20);
+    }
+    drop(peer.join().unwrap());
+}
+
+#[test]
+fn what_does_not_fit_is_taken_back_where_nothing_of_it_was_sent() {
+    let (mut connection, mut raw) = opened_for_huge();
+    connection
+        .queue(&Request::new(OTHER, vec![9; HUGE]))
+        .unwrap();
+    assert!(matches!(connection.flush(soon()), Err(Error::Stalled)));
+    let late = Request::new(OTHER, "too late");
+    assert!(matches!(
+        connection.send(&late, soon()),
+        Err(Error::Stalled)
+    ));
+    let asked = connection.send_and_wait(&late, soon());
+    assert!(matches!(asked, Err(Error::Stalled)), "{asked:?}");
+    assert!(matches!(connection.ping(soon()), Err(Error::Stalled)));
+    assert_eq!(connection.closed(), None);
+    let reading = thread::spawn(move || {
+        assert_eq!(raw.frame().payload.len(), HUGE);
+        assert_eq!(raw.frame().payload, b"after");
+        assert!(raw.next().is_none());
+    });
+    connection
+        .send(&Request::new(OTHER, "after"), later())
+        .unwrap();
+    connection.close(later()).unwrap();
+    reading.join().unwrap();
+}
+
+#[test]
+fn an_address_that_accepts_and_says_nothing_or_nonsense_leaves_time_for_the_others() {
+    let (mute, mute_port) = listener();
+    let (mad, mad_port) = listener();
+    let server = echo_server();
+    let nonsense = thread::spawn(move || {
+        let (socket, _) = mad.accept().unwrap();
+        Raw::of(socket).write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        mad
+    });
+    let candidates = [mute_port, mad_port, port(&server)].map(|port| ([127, 0, 0, 1], port).into());
+    let mut options = ConnectionOptions::default();
+    // Only its part of the time ends the waiting for the first.
+    options.session.handshake_timeout = 10 * LONG;
+    let address = Address::new("127.0.0.1", port(&server));
+    let deadline = Instant::now() + Duration::from_secs(6);
+    let mut connection = Connection::open_at(&address, &candidates, &options, deadline).unwrap();
+    connection.ping(later()).unwrap();
+    let _mad = nonsense.join().unwrap();
+    // Alone it has all of the time, and no more.
+    let refused = Connection::open_at(&address, &candidates[..1], &options, soon());
+    assert!(matches!(refused, Err(Error::TimedOut)));
+    drop(mute);
 }

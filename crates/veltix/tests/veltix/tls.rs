@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use superstream_veltix::frames::{Decoder, Wire};
 use superstream_veltix::{
     Address, Client, ClientConfig, CloseReason, Connection, ConnectionOptions, Error, MessageType,
     Next, Request, RequestId, Server, ServerConfig,
@@ -194,4 +195,48 @@ fn a_certificate_of_another_name_or_of_a_stranger_is_refused() {
         assert!(text.contains(why), "{text}");
         assert!(server.clients().is_empty());
     }
+}
+
+#[test]
+fn what_was_sent_is_with_the_system_and_not_with_tls() {
+    let (mut connection, mut peer) = opened_with(certificates());
+    let request = Request::new(OTHER, vec![5; 50_000]);
+    let mut sent = 0;
+    // Until nothing more fits anywhere.
+    while connection
+        .send(&request, Instant::now() + Duration::from_millis(30))
+        .is_ok()
+    {
+        sent += 1;
+    }
+    drop(connection);
+    let mut decoder = Decoder::new(Wire::V1, usize::MAX);
+    let mut arrived = 0;
+    let mut buffer = vec![0; 65_536];
+    while let Ok(length) = peer.read(&mut buffer)
+        && length > 0
+    {
+        let mut input = &buffer[..length];
+        while let Some(frame) = decoder.next(&mut input).unwrap() {
+            assert_eq!(frame.payload, request.content);
+            arrived += 1;
+        }
+    }
+    assert!(sent > 0);
+    assert_eq!(arrived, sent);
+}
+
+#[cfg(unix)]
+#[test]
+fn dropping_it_does_not_end_what_a_forked_parent_has() {
+    use std::os::fd::AsFd;
+
+    let (connection, mut peer) = opened_with(certificates());
+    // As the parent has it: another descriptor of the same socket.
+    let parents = connection.as_fd().try_clone_to_owned().unwrap();
+    drop(connection);
+    TcpStream::from(parents).write_all(b"goes on").unwrap();
+    let mut raw = Vec::new();
+    peer.sock.read_to_end(&mut raw).unwrap();
+    assert_eq!(raw, b"goes on");
 }

@@ -1,0 +1,202 @@
+//! Writing, reading and waiting, in steps that a deadline can end.
+
+use std::io;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::{Connection, WAKE};
+use crate::error::{CloseReason, Error};
+use crate::message::{RequestId, Response};
+use crate::session::Event;
+use crate::stream::Stop;
+
+/// What one step writes; then it looks at the clock.
+const WRITES_PER_STEP: usize = 1024 * 1024;
+
+impl Connection {
+    /// Waits for the reply to what was queued as `frame`.
+    pub(super) fn wait_for(
+        &mut self,
+        id: RequestId,
+        frame: &Range<u64>,
+        deadline: Instant,
+    ) -> Result<Response, Error> {
+        loop {
+            let turned = self.turn(deadline);
+            if let Some(reply) = self.reply.take() {
+                return Ok(reply);
+            }
+            let error = match turned {
+                Ok(late) if self.delivered < frame.end => late.then_some(Error::Stalled),
+                // Nobody but the caller can make room.
+                Ok(_) if self.kept.is_full(true) => Some(Error::WrongState(
+                    "the reply is behind messages that nobody has taken",
+                )),
+                Ok(late) => late.then_some(Error::TimedOut),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                self.session.forget(id);
+                return Err(self.give_up(frame, error));
+            }
+        }
+    }
+
+    /// Writes until all up to `end` is with the system.
+    pub(super) fn write_until(&mut self, end: u64, deadline: Instant) -> Result<(), Error> {
+        loop {
+            self.write()?;
+            if self.delivered >= end {
+                return Ok(());
+            }
+            if self.read_or_wait(deadline)? {
+                return Err(Error::Stalled);
+            }
+        }
+    }
+
+    /// A call ends with an error: what it wanted to send goes all the way or not at all.
+    pub(super) fn give_up(&mut self, frame: &Range<u64>, error: Error) -> Error {
+        let stalled = matches!(error, Error::Stalled) && self.delivered < frame.end;
+        match stalled && !self.session.take_back(frame) {
+            true => self.end(CloseReason::Stalled),
+            false => error,
+        }
+    }
+
+    /// Writes, reads what is there, waits if nothing is. Whether the deadline has passed: what lay
+    /// there has been read once all the same.
+    pub(super) fn turn(&mut self, deadline: Instant) -> Result<bool, Error> {
+        self.write()?;
+        self.read_or_wait(deadline)
+    }
+
+    fn read_or_wait(&mut self, deadline: Instant) -> Result<bool, Error> {
+        let may_read = self.may_read();
+        if !(self.readable && may_read || self.writable && self.wants_write()) {
+            self.wait(deadline)?;
+        }
+        if self.readable && may_read {
+            self.read()?;
+        }
+        self.look_at_clock()?;
+        Ok(Instant::now() >= deadline)
+    }
+
+    /// Whether there is room for messages. While there is none, nothing is expected of the peer.
+    pub(super) fn may_read(&mut self) -> bool {
+        let full = self.kept.is_full(self.session.is_awaited());
+        if full != self.session.is_paused() {
+            self.session.set_paused(full, Instant::now());
+        }
+        !full
+    }
+
+    /// What has not been read yet may be what was missed: the clock counts where there is nothing.
+    pub(super) fn look_at_clock(&mut self) -> Result<(), Error> {
+        if self.readable && self.connected {
+            return Ok(());
+        }
+        self.session
+            .tick(Instant::now(), &mut self.events)
+            .map_err(|reason| self.end(reason))
+    }
+
+    /// Whether something waits for the socket to take it.
+    pub(super) fn wants_write(&self) -> bool {
+        self.session.has_chunk() || self.stream.wants_write()
+    }
+
+    pub(super) fn wait(&mut self, deadline: Instant) -> Result<(), Error> {
+        let wait = self
+            .session
+            .next_deadline()
+            .map_or(deadline, |own| own.min(deadline))
+            .saturating_duration_since(Instant::now());
+        match self.poll.poll(&mut self.ready, Some(wait)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        for event in &self.ready {
+            match event.token() {
+                WAKE => self.woken = true,
+                _ => {
+                    self.readable |= event.is_readable() || event.is_read_closed();
+                    self.writable |= event.is_writable() || event.is_write_closed();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self) -> Result<(), Error> {
+        let length = match self.stream.read(&mut self.buffer) {
+            Ok(0) => {
+                let reason = self.session.end_of_stream();
+                return Err(self.end(reason));
+            }
+            Ok(length) => length,
+            Err(Stop::WouldBlock) => {
+                self.readable = false;
+                return Ok(());
+            }
+            Err(Stop::Again) => return Ok(()),
+            Err(Stop::Failed(reason)) => return Err(self.end(reason)),
+        };
+        let result = self
+            .session
+            .receive(&self.buffer[..length], Instant::now(), &mut self.events);
+        for event in self.events.drain(..) {
+            match event {
+                Event::Connected => self.connected = true,
+                Event::Message(message) => self.kept.push(message),
+                Event::Reply((), reply) => self.reply = Some(reply),
+                Event::Expired(()) => {}
+            }
+        }
+        match result {
+            Ok(()) => self.write(),
+            Err(reason) => Err(self.end(reason)),
+        }
+    }
+
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        if let Some(reason) = self.session.closed() {
+            return Err(Error::Closed(reason.clone()));
+        }
+        match self.write_some() {
+            Ok(()) => self.writable = true,
+            Err(Stop::WouldBlock | Stop::Again) => self.writable = false,
+            Err(Stop::Failed(reason)) => return Err(self.end(reason)),
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self) -> Result<(), Stop> {
+        let mut left = WRITES_PER_STEP;
+        loop {
+            // TLS gets nothing while it holds something: what it has cannot be taken back.
+            self.stream.flush()?;
+            self.delivered = self.session.written();
+            if left == 0 {
+                return Ok(());
+            }
+            let Some(mut chunk) = self.session.take_chunk() else {
+                return Ok(());
+            };
+            let part = &chunk.remaining()[..left.min(chunk.remaining().len())];
+            let written = self.stream.write(part);
+            let length = *written.as_ref().unwrap_or(&0);
+            chunk.advance(length);
+            self.session.give_back(chunk, length, Instant::now());
+            written?;
+            left -= length;
+        }
+    }
+
+    pub(super) fn end(&mut self, reason: CloseReason) -> Error {
+        let reason = self.session.close(reason);
+        self.stream.cut();
+        Error::Closed(reason)
+    }
+}
