@@ -16,6 +16,7 @@ pub(crate) enum Stop {
     /// The socket will tell when it can.
     WouldBlock,
     /// There may be more, of which the socket will not tell: to be called again after the others.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     Again,
     Failed(CloseReason),
 }
