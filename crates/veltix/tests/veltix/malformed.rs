@@ -2,18 +2,29 @@
 //! lost.
 
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
+use superstream_veltix::session::Options;
 use superstream_veltix::{CloseReason, MessageType, RequestId, Server};
 
-use crate::support::{CHAT, Raw, frame, next, port, server_with, short};
+use crate::support::{CHAT, Raw, frame, next, port, server_with};
 
 /// A server that tells of messages and of why clients leave.
 fn watched() -> (Server, Receiver<Vec<u8>>, Receiver<CloseReason>) {
+    watched_with(|_| {})
+}
+
+/// The same, and does not wait long for frames to end.
+fn impatient() -> (Server, Receiver<Vec<u8>>, Receiver<CloseReason>) {
+    watched_with(|options| options.frame_timeout = Duration::from_millis(100))
+}
+
+fn watched_with(
+    change: impl FnOnce(&mut Options),
+) -> (Server, Receiver<Vec<u8>>, Receiver<CloseReason>) {
     let server = server_with(|config| {
-        short(&mut config.session);
-        config.session.ping_interval = None;
-        config.session.handshake_timeout = crate::support::LONG;
         config.session.max_message_size = 100_000;
+        change(&mut config.session);
     });
     let (messages, received) = channel();
     let (reasons, left) = channel();
@@ -25,7 +36,13 @@ fn watched() -> (Server, Receiver<Vec<u8>>, Receiver<CloseReason>) {
 
 /// Sends a good message and then the bytes: the message arrives, and the connection ends.
 fn ends(bytes: &[u8]) -> CloseReason {
-    let (server, received, left) = watched();
+    ends_at(watched(), bytes)
+}
+
+fn ends_at(
+    (server, received, left): (Server, Receiver<Vec<u8>>, Receiver<CloseReason>),
+    bytes: &[u8],
+) -> CloseReason {
     let mut raw = Raw::greeted(port(&server));
     let mut both = frame(MessageType::of(300), RequestId(1), b"before");
     both.extend_from_slice(bytes);
@@ -86,13 +103,19 @@ fn a_type_that_nobody_knows_is_only_a_message() {
 #[test]
 fn a_header_or_payload_that_does_not_end_is_not_waited_for_for_ever() {
     let whole = frame(CHAT, RequestId(2), b"payload");
-    assert_eq!(ends(&whole[..10]), CloseReason::FrameTimeout);
-    assert_eq!(ends(&whole[..25]), CloseReason::FrameTimeout);
+    assert_eq!(
+        ends_at(impatient(), &whole[..10]),
+        CloseReason::FrameTimeout
+    );
+    assert_eq!(
+        ends_at(impatient(), &whole[..25]),
+        CloseReason::FrameTimeout
+    );
 }
 
 #[test]
 fn zeros_are_pings_and_what_is_left_over_does_not_stay() {
-    let (server, _received, left) = watched();
+    let (server, _received, left) = impatient();
     let mut raw = Raw::greeted(port(&server));
     raw.write(&[0; 64]);
     for _ in 0..2 {

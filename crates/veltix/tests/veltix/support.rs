@@ -17,6 +17,9 @@ pub const OTHER: MessageType = MessageType::of(201);
 /// Longer than anything takes on the slowest machine; nothing waits for it to pass.
 pub const LONG: Duration = Duration::from_secs(30);
 
+/// Beyond the end of any test.
+const FAR: Duration = Duration::from_secs(3600);
+
 /// Waits until something is so.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
@@ -40,9 +43,12 @@ pub fn endpoint() -> Endpoint {
     Endpoint::new(&EndpointConfig::default()).unwrap()
 }
 
-/// A server that answers CHAT with its content, not yet started.
+/// A server that answers CHAT with its content, not yet started. No time of it ends before a test
+/// does, but those that the test sets.
 pub fn server_with(change: impl FnOnce(&mut ServerConfig)) -> Server {
     let mut config = ServerConfig::new("127.0.0.1", 0);
+    patient(&mut config.session);
+    config.close_timeout = LONG;
     change(&mut config);
     let server = Server::on(&endpoint(), config);
     server.route(CHAT, |client, response| {
@@ -63,8 +69,12 @@ pub fn port(server: &Server) -> u16 {
     server.local_addr().unwrap().port()
 }
 
+/// A client, as patient as that server.
 pub fn client_with(port: u16, change: impl FnOnce(&mut ClientConfig)) -> Client {
     let mut config = ClientConfig::new("127.0.0.1", port);
+    patient(&mut config.session);
+    config.connect_timeout = FAR;
+    config.close_timeout = LONG;
     change(&mut config);
     Client::on(&endpoint(), config)
 }
@@ -73,6 +83,13 @@ pub fn connected(port: u16) -> Client {
     let client = client_with(port, |_| {});
     client.connect().unwrap();
     client
+}
+
+fn patient(options: &mut Options) {
+    options.handshake_timeout = FAR;
+    options.frame_timeout = FAR;
+    options.ping_interval = Some(FAR);
+    options.ping_timeout = FAR;
 }
 
 pub fn short(options: &mut Options) {
@@ -168,7 +185,8 @@ impl Raw {
         self.next().expect("the peer has closed")
     }
 
-    /// Waits for the peer to close, whatever it says before.
+    /// Waits for the peer to close, whatever it says before; in vain for one that would do so by a
+    /// time that the test has not set.
     pub fn closed(&mut self) -> bool {
         while self.next().is_some() {}
         true
