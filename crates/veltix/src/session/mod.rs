@@ -271,7 +271,7 @@ impl<W> Session<W> {
                 None,
             ]
         } else if self.paused {
-            [None, None]
+            [self.silence_deadline(), None]
         } else {
             [self.frame_deadline(), self.silence_deadline()]
         };
@@ -296,6 +296,14 @@ impl<W> Session<W> {
             return Ok(());
         }
         if self.paused {
+            // The peer cannot know why we do not answer, and would take us for gone.
+            if passed(self.silence_deadline()) {
+                self.heard = now;
+                if self.outbound.waiting() == 0 {
+                    let id = self.ids.next();
+                    self.write(MessageType::PING, id, &[]);
+                }
+            }
             return Ok(());
         }
         if passed(self.frame_deadline()) {

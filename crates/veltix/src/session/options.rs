@@ -17,9 +17,11 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// From the first byte of a frame to its last; a second more for each 64 KiB of it.
     pub frame_timeout: Duration,
-    /// A peer that is silent for so long is asked whether it is there. `None`: never.
+    /// A peer that is silent for so long is asked whether it is there. `None`: never. So often it also
+    /// hears of us while we do not read, because callbacks are behind.
     pub ping_interval: Option<Duration>,
-    /// A peer that has answered nothing so long after it was asked is gone.
+    /// A peer that has answered nothing so long after it was asked is gone; so is one that takes nothing
+    /// of what waits before the question for so long.
     pub ping_timeout: Duration,
     /// Bytes that wait for a peer to take them. Beyond, sending fails with
     /// [`Stalled`](crate::Error::Stalled). Never less than one message of the maximum.
