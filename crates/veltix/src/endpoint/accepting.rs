@@ -31,6 +31,7 @@ impl Reactor {
     ) {
         if let Err(error) = self.register(&mut listener, token, Interest::READABLE) {
             log::error!("a server cannot wait for clients: {error}");
+            core.has_closed(token);
             return;
         }
         self.listening.insert(
@@ -146,6 +147,6 @@ impl Reactor {
         for connection in connections {
             self.close_gently(connection);
         }
-        core.has_closed();
+        core.has_closed(token);
     }
 }

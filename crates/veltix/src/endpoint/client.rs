@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Endpoint;
 use super::client_core::{ClientCore, Phase};
 use super::config::ClientConfig;
+use super::link::Link;
 use crate::error::{CloseReason, Error};
 use crate::frames::Wire;
 use crate::message::{MessageType, Request, RequestId, Response};
@@ -35,6 +36,9 @@ pub struct DisconnectState {
     pub reason: DisconnectReason,
     /// Why, in detail.
     pub cause: CloseReason,
+    /// Bytes of messages that were accepted, and that the system did not take any more: 0 where all
+    /// was written. With the connection itself, not with attempts.
+    pub unsent_bytes: usize,
 }
 
 /// A client. Callbacks run in order, and never hold up what arrives. Routes, callbacks and
@@ -127,8 +131,9 @@ impl Client {
         Ok(self.core.link()?.wire())
     }
 
-    /// Sends. That it succeeds means that the message is on its way in order, not that it was read;
-    /// a server that does not keep up gives [`Error::Stalled`].
+    /// Sends. That it succeeds means that the message is written in order, not that it was read, unless
+    /// the connection ends before: then [`DisconnectState::unsent_bytes`] tells. A server that does not
+    /// keep up gives [`Error::Stalled`].
     pub fn send(&self, request: &Request) -> Result<RequestId, Error> {
         self.core.link()?.send(request)
     }
@@ -148,8 +153,8 @@ impl Client {
         self.core.link()?.ping(timeout)
     }
 
-    /// Ends the connection, after what was sent, or the attempts to make one. Whether all was
-    /// written in time. It can be connected again.
+    /// Ends the connection, after what was sent, or the attempts to make one, and waits for that.
+    /// Whether all was written in time. It can be connected again.
     pub fn disconnect(&self) -> bool {
         match self.core.disconnect() {
             Some(link) => link.wait_for_end(self.core.config.close_timeout),
@@ -179,18 +184,22 @@ impl Drop for Client {
 pub struct Sender(Arc<ClientCore>);
 
 impl Sender {
+    fn link(&self) -> Result<Arc<Link>, Error> {
+        self.0.link()
+    }
+
     /// [`Client::send`].
     pub fn send(&self, request: &Request) -> Result<RequestId, Error> {
-        self.0.link()?.send(request)
+        self.link()?.send(request)
     }
 
     /// [`Client::send_within`].
     pub fn send_within(&self, request: &Request, timeout: Duration) -> Result<RequestId, Error> {
-        self.0.link()?.send_within(request, timeout)
+        self.link()?.send_within(request, timeout)
     }
 
     /// [`Client::send_and_wait`].
     pub fn send_and_wait(&self, request: &Request, timeout: Duration) -> Result<Response, Error> {
-        self.0.link()?.send_and_wait(request, timeout)
+        self.link()?.send_and_wait(request, timeout)
     }
 }

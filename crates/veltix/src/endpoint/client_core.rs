@@ -3,7 +3,7 @@
 //! Steps that belong to an attempt name its epoch: what a user has ended since is ignored.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(super) enum Phase {
     /// Until the next attempt.
     Waiting,
     Connected,
+    /// The conversation is over; what waits is still written.
+    Closing,
 }
 
 #[derive(Default)]
@@ -90,7 +92,11 @@ impl ClientCore {
     }
 
     pub(super) fn link(&self) -> Result<Arc<Link>, Error> {
-        lock(&self.state).link.clone().ok_or(Error::NotConnected)
+        let state = lock(&self.state);
+        match &state.link {
+            Some(link) if state.phase == Phase::Connected => Ok(Arc::clone(link)),
+            _ => Err(Error::NotConnected),
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -117,9 +123,6 @@ impl ClientCore {
             state.epoch
         };
         self.find(epoch);
-        if self.shared.is_stopped() {
-            self.stop();
-        }
         let mut state = lock(&self.state);
         loop {
             if state.epoch != epoch || state.phase == Phase::Idle {
@@ -160,8 +163,10 @@ impl ClientCore {
     fn find(self: &Arc<Self>, epoch: u64) {
         match self.config.address.resolve() {
             Ok(addresses) => {
-                self.shared
-                    .command(Command::Dial(Arc::clone(self), epoch, addresses));
+                let dial = Command::Dial(Arc::clone(self), epoch, addresses);
+                if !self.shared.begin(dial) {
+                    self.stop();
+                }
             }
             Err(error) => self.failed(epoch, error.into()),
         }
@@ -197,8 +202,24 @@ impl ClientCore {
         true
     }
 
+    /// The conversation is over. Whether it had begun.
+    pub(super) fn leaves(&self, token: usize) -> bool {
+        let mut state = lock(&self.state);
+        let ours = state.link.as_ref().is_some_and(|link| link.token == token);
+        if ours {
+            state.phase = Phase::Closing;
+        }
+        ours
+    }
+
     /// A connection has ended, or an attempt that got as far as a socket.
-    pub(super) fn lost(self: &Arc<Self>, epoch: u64, token: usize, reason: CloseReason) {
+    pub(super) fn lost(
+        self: &Arc<Self>,
+        epoch: u64,
+        token: usize,
+        reason: CloseReason,
+        unsent: usize,
+    ) {
         let mut state = lock(&self.state);
         if state.epoch != epoch {
             return;
@@ -219,6 +240,9 @@ impl ClientCore {
         }
         self.go_on(&mut state, kind, reason, &mut told);
         drop(state);
+        if let Some(first) = told.first_mut() {
+            first.unsent_bytes = unsent;
+        }
         self.tell(told);
     }
 
@@ -231,41 +255,58 @@ impl ClientCore {
         told: &mut Vec<DisconnectState>,
     ) {
         let over = state.stop || reason.is_final() || state.attempt >= state.retry_max;
-        if over {
+        if over || !self.try_again(state) {
             told.push(say(state, true, kind, &reason));
             state.phase = Phase::Idle;
-        } else {
-            state.attempt += 1;
-            state.phase = Phase::Waiting;
-            let config = &self.config;
-            let pause = backoff::pause(config.retry_delay, config.retry_delay_max, state.attempt);
-            self.shared
-                .command(Command::Retry(Arc::clone(self), state.epoch, pause));
         }
         state.last = Some(reason);
         self.changed.notify_all();
     }
 
+    /// Whether there is an endpoint for it.
+    fn try_again(self: &Arc<Self>, state: &mut State) -> bool {
+        let config = &self.config;
+        let attempt = state.attempt + 1;
+        let pause = backoff::pause(config.retry_delay, config.retry_delay_max, attempt);
+        let retry = Command::Retry(Arc::clone(self), state.epoch, pause);
+        if !self.shared.begin(retry) {
+            return false;
+        }
+        state.attempt = attempt;
+        state.phase = Phase::Waiting;
+        true
+    }
+
     /// The user has had enough. Gives the connection that is to be closed.
     pub(super) fn disconnect(self: &Arc<Self>) -> Option<Arc<Link>> {
         let mut state = lock(&self.state);
-        if state.phase == Phase::Idle {
-            return None;
+        state.stop = true;
+        match state.phase {
+            Phase::Idle => return None,
+            // The endpoint's thread tells of the end, after all messages.
+            Phase::Connected | Phase::Closing => {
+                state.phase = Phase::Closing;
+                let link = state.link.clone()?;
+                drop(state);
+                link.ask_to_close();
+                return Some(link);
+            }
+            Phase::Connecting | Phase::Waiting => {}
         }
+        self.end_attempts(state);
+        self.shared.command(Command::Sweep);
+        None
+    }
+
+    /// There is no connection, and there will be none.
+    fn end_attempts(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.epoch += 1;
-        let reason = CloseReason::Manual;
-        let told = say(&state, true, DisconnectReason::Manual, &reason);
+        let told = say(&state, true, DisconnectReason::Manual, &CloseReason::Manual);
         state.phase = Phase::Idle;
-        state.last = Some(reason);
-        let link = state.link.take();
+        state.last = Some(CloseReason::Manual);
         self.changed.notify_all();
         drop(state);
-        self.shared.command(match &link {
-            Some(link) => Command::Close(link.token),
-            None => Command::Sweep,
-        });
         self.tell(vec![told]);
-        link
     }
 
     /// No further attempts: the one that is under way is the last, and a pause ends now.
@@ -294,10 +335,10 @@ impl ClientCore {
             state.epoch += 1;
             state.attempt = 1;
             state.phase = Phase::Waiting;
-            let epoch = state.epoch;
-            drop(state);
-            self.shared
-                .command(Command::Retry(Arc::clone(self), epoch, Duration::ZERO));
+            let retry = Command::Retry(Arc::clone(self), state.epoch, Duration::ZERO);
+            if !self.shared.begin(retry) {
+                self.end_attempts(state);
+            }
         }
     }
 
@@ -305,16 +346,9 @@ impl ClientCore {
     pub(super) fn stop(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.stop = true;
-        if state.phase == Phase::Connected || state.phase == Phase::Idle {
-            return;
+        if matches!(state.phase, Phase::Connecting | Phase::Waiting) {
+            self.end_attempts(state);
         }
-        state.epoch += 1;
-        let told = say(&state, true, DisconnectReason::Manual, &CloseReason::Manual);
-        state.phase = Phase::Idle;
-        state.last = Some(CloseReason::Manual);
-        self.changed.notify_all();
-        drop(state);
-        self.tell(vec![told]);
     }
 
     fn tell(self: &Arc<Self>, told: Vec<DisconnectState>) {
@@ -337,6 +371,7 @@ fn say(
         retry_max: state.retry_max,
         reason,
         cause: cause.clone(),
+        unsent_bytes: 0,
     }
 }
 

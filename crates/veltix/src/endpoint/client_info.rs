@@ -71,8 +71,15 @@ impl ClientInfo {
         self.0.link.state().session.is_ready()
     }
 
-    /// Sends. That it succeeds means that the message is on its way in order, not that it was read;
-    /// a client that does not keep up gives [`Error::Stalled`].
+    /// Bytes of messages that were accepted, and that the system has not taken yet; in `on_disconnect`:
+    /// those that it did not take any more.
+    pub fn unsent_bytes(&self) -> usize {
+        self.0.link.unsent()
+    }
+
+    /// Sends. That it succeeds means that the message is written in order, not that it was read, unless
+    /// the connection ends before: then [`ClientInfo::unsent_bytes`] tells. A client that does not keep
+    /// up gives [`Error::Stalled`].
     pub fn send(&self, request: &Request) -> Result<RequestId, Error> {
         self.0.link.send(request)
     }

@@ -82,8 +82,9 @@ pub struct ServerConfig {
     pub performance_mode: PerformanceMode,
     /// The limits of each conversation.
     pub session: Options,
-    /// How long [`Server::close_all`](crate::Server::close_all) waits for what was sent to be
-    /// written.
+    /// How long what was sent may take to be written once a connection is closed, by
+    /// [`Server::close_all`](crate::Server::close_all) or otherwise; what is left then is cut off, and
+    /// told by [`ClientInfo::unsent_bytes`](crate::ClientInfo::unsent_bytes).
     pub close_timeout: Duration,
     pub(crate) security: ServerSecurity,
 }
@@ -97,7 +98,7 @@ impl Default for ServerConfig {
             max_connection: 0,
             performance_mode: PerformanceMode::default(),
             session: Options::default(),
-            close_timeout: Duration::from_secs(1),
+            close_timeout: Duration::from_secs(5),
             security: ServerSecurity::default(),
         }
     }
@@ -142,8 +143,9 @@ pub struct ClientConfig {
     pub performance_mode: PerformanceMode,
     /// The limits of the conversation.
     pub session: Options,
-    /// How long [`Client::disconnect`](crate::Client::disconnect) waits for what was sent to be
-    /// written.
+    /// How long what was sent may take to be written once the connection is closed, by
+    /// [`Client::disconnect`](crate::Client::disconnect) or otherwise; what is left then is cut off, and
+    /// told by [`DisconnectState::unsent_bytes`](crate::DisconnectState::unsent_bytes).
     pub close_timeout: Duration,
     pub(crate) security: ClientSecurity,
 }
@@ -159,7 +161,7 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(5),
             performance_mode: PerformanceMode::default(),
             session: Options::default(),
-            close_timeout: Duration::from_secs(1),
+            close_timeout: Duration::from_secs(5),
             security: ClientSecurity::default(),
         }
     }

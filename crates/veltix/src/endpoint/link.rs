@@ -16,6 +16,9 @@ use crate::stream::{Stop, write};
 /// Messages that follow each other faster than this are many.
 const MANY: Duration = Duration::from_micros(50);
 
+/// How late the endpoint's thread may be on a busy machine.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Who waits for a reply.
 pub(crate) enum Waiter {
     Thread(Arc<Slot>),
@@ -66,8 +69,10 @@ pub(crate) struct LinkState {
     waits_for_room: bool,
     /// When a sender last wrote by itself.
     written_here: Option<Instant>,
+    /// Given to TLS, which may still hold it.
+    pub(crate) encrypted: usize,
     /// All is written and the peer was told the end, or it is cut.
-    pub(crate) ended: bool,
+    ended: bool,
 }
 
 impl LinkState {
@@ -104,6 +109,7 @@ impl Link {
                 dirty: false,
                 waits_for_room: false,
                 written_here: None,
+                encrypted: 0,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -340,15 +346,23 @@ impl Link {
         self.changed.notify_all();
     }
 
-    /// Waits until what was sent is written, or cannot be.
+    /// Bytes that were accepted, and that the system has not taken; more than there are while somebody
+    /// writes.
+    pub(crate) fn unsent(&self) -> usize {
+        let state = self.state();
+        state.session.waiting_bytes() + state.encrypted
+    }
+
+    /// Waits for the end, which the endpoint's thread sees to by itself when the time is over. Whether
+    /// all that was sent is written.
     pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
         let state = self.state();
-        !self
+        let state = self
             .changed
-            .wait_timeout_while(state, timeout, |state| !state.ended)
+            .wait_timeout_while(state, timeout.saturating_add(GRACE), |state| !state.ended)
             .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .1
-            .timed_out()
+            .0;
+        state.ended && state.session.waiting_bytes() + state.encrypted == 0
     }
 
     pub(crate) fn ask_to_close(&self) {

@@ -5,6 +5,7 @@ mod backoff;
 mod client;
 mod client_core;
 mod client_info;
+mod closing;
 mod config;
 mod dialing;
 mod link;
@@ -30,11 +31,16 @@ pub use tags::Tags;
 
 use crate::error::Error;
 use reactor::{FIRST_TOKEN, Reactor, WAKE};
-use shared::{Command, Shared};
+use shared::Shared;
 
 /// A thread for the sockets of any number of servers and clients, and a pool for their callbacks.
 ///
-/// It ends when the last server, client and copy of it is gone.
+/// It ends when the last server, client and copy of it is gone, after what was sent.
+///
+/// A process that forks has no endpoint in the child: the thread stays with the parent, and locks may
+/// be held for ever. The child must use none of its servers, clients and senders, and must not make
+/// its own by [`Endpoint::shared`]; [`Endpoint::new`] is safe after the fork where the program is
+/// otherwise.
 #[derive(Clone)]
 pub struct Endpoint(Arc<Running>);
 
@@ -68,14 +74,15 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Ends all connections and waits for the callbacks that run. Whether they have ended in time;
-    /// those that have not go on, and nothing waits for them.
+    /// Ends all connections, after what was sent (as long as their `close_timeout` allows), and waits
+    /// for the callbacks that run. Whether all have ended in time; those that have not go on, and
+    /// nothing waits for them.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let now = Instant::now();
         let deadline = now
             .checked_add(timeout)
             .unwrap_or(now + Duration::from_secs(3600));
-        self.0.shared.command(Command::Stop);
+        self.0.shared.stop();
         self.0.shared.wait_for_stop(deadline) && self.0.shared.pool.wait(deadline)
     }
 
@@ -86,7 +93,7 @@ impl Endpoint {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.command(Command::Stop);
+        self.shared.stop();
     }
 }
 

@@ -12,9 +12,10 @@ use mio::{Events, Poll, Token};
 
 use super::client_core::ClientCore;
 use super::link::{Link, Waiter};
-use super::pool::Job;
+use super::pool::{Job, Mailbox, Owner};
 use super::server_core::{ServerCore, ServerPeer};
 use super::shared::{Command, Inbox, Shared};
+use crate::error::CloseReason;
 use crate::session::Event;
 use crate::stream::Stream;
 
@@ -29,6 +30,38 @@ pub(super) enum Party {
     Client(Arc<ClientCore>, u64),
 }
 
+impl Party {
+    /// Whose callbacks are told.
+    pub(super) fn owner(&self) -> Arc<dyn Owner> {
+        match self {
+            Self::Server(peer) => Arc::clone(peer) as Arc<dyn Owner>,
+            Self::Client(core, _) => Arc::clone(core) as Arc<dyn Owner>,
+        }
+    }
+
+    pub(super) fn close_timeout(&self) -> Duration {
+        match self {
+            Self::Server(peer) => peer.core.config.close_timeout,
+            Self::Client(core, _) => core.config.close_timeout,
+        }
+    }
+
+    /// The conversation is over. Whether it had begun.
+    pub(super) fn leaves(&self, token: usize) -> bool {
+        match self {
+            Self::Server(peer) => peer.leaves(),
+            Self::Client(core, _) => core.leaves(token),
+        }
+    }
+
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        match self {
+            Self::Server(peer) => peer.mailbox(),
+            Self::Client(core, _) => core.mailbox(),
+        }
+    }
+}
+
 /// A connection that is established.
 pub(super) struct Entry {
     pub(super) link: Arc<Link>,
@@ -38,9 +71,21 @@ pub(super) struct Entry {
     /// When the clock was last asked to call.
     pub(super) alarm: Option<Instant>,
     pub(super) paused: bool,
-    /// Its conversation is over: what waits is written until then, what comes is thrown away.
-    pub(super) closing: Option<Instant>,
+    pub(super) closing: Option<Closing>,
+    /// Why it cannot be written to any more.
+    pub(super) broken: Option<CloseReason>,
+}
+
+/// A conversation that is over: what waits is still written, what comes is thrown away.
+pub(super) struct Closing {
+    /// Then it is cut, whatever still waits.
+    pub(super) until: Option<Instant>,
+    pub(super) reason: CloseReason,
+    /// Whether the conversation had begun.
+    pub(super) greeted: bool,
+    /// All is written, and the peer was told.
     pub(super) told_end: bool,
+    pub(super) peer_ended: bool,
 }
 
 /// A connection that is not established yet.
@@ -105,12 +150,14 @@ impl Reactor {
     pub(super) fn run(mut self) {
         let mut ready = Events::with_capacity(EVENTS);
         let mut inbox = Inbox::default();
-        while !self.stopping {
+        while !self.stopping || !self.entries.is_empty() {
             let wait = self.time_to_sleep();
             match self.poll.poll(&mut ready, wait) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("an endpoint cannot wait for its sockets: {error}");
+                    self.shared.stop();
+                    self.obey(&mut inbox);
                     break;
                 }
                 Ok(()) => {}
@@ -178,7 +225,7 @@ impl Reactor {
                     self.flush(token);
                     self.look_at_clock(token);
                 }
-                Command::Stop => self.stopping = true,
+                Command::Stop => self.stop(),
             }
         }
     }
@@ -217,35 +264,37 @@ impl Reactor {
         }
     }
 
-    fn end(&mut self) {
-        self.listening.clear();
-        let dialing: Vec<_> = self.dialing.drain().collect();
-        for (_, dialing) in dialing {
+    /// Closes everything. What was sent is still written, as long as each connection's settings allow.
+    fn stop(&mut self) {
+        self.stopping = true;
+        let listening: Vec<usize> = self.listening.keys().copied().collect();
+        for token in listening {
+            self.close_server(token);
+        }
+        for (_, dialing) in std::mem::take(&mut self.dialing) {
             dialing.core.stop();
         }
         for (_, (core, _)) in std::mem::take(&mut self.retries) {
             core.stop();
         }
-        let tokens: Vec<usize> = self.entries.keys().copied().collect();
-        for token in tokens {
+        let connections: Vec<usize> = self.entries.keys().copied().collect();
+        for token in connections {
             if let Some(Party::Client(core, _)) =
                 self.entries.get(&token).map(|entry| entry.party.clone())
             {
                 core.stop();
             }
             self.close_gently(token);
+        }
+    }
+
+    fn end(&mut self) {
+        // Not so only where the system has failed us.
+        let left: Vec<usize> = self.entries.keys().copied().collect();
+        for token in left {
             self.cut(token);
         }
-        // Who comes from now on is refused; those who came while we ended wait for nothing.
         self.shared.has_stopped();
-        let mut inbox = Inbox::default();
-        self.shared.take(&mut inbox);
-        for command in inbox.commands {
-            match command {
-                Command::Dial(core, ..) | Command::Retry(core, ..) => core.stop(),
-                _ => {}
-            }
-        }
         self.shared.pool.stop();
     }
 }

@@ -58,7 +58,8 @@ impl Server {
             .change(|handlers| handlers.connect = Some(Arc::new(handler)));
     }
 
-    /// Is told of clients that are gone, and why, after all of their messages.
+    /// Is told of clients that are gone, and why, after all of their messages, and once what was sent to
+    /// them is written or cannot be: [`ClientInfo::unsent_bytes`].
     pub fn on_disconnect(
         &self,
         handler: impl Fn(&ClientInfo, &CloseReason) + Send + Sync + 'static,
@@ -102,9 +103,6 @@ impl Server {
         if state.listening.is_some() {
             return Err(Error::WrongState("the server was started before"));
         }
-        if self.core.shared.is_stopped() {
-            return Err(Error::WrongState("the endpoint has ended"));
-        }
         let config = &self.core.config;
         let mut last = Error::BadAddress("has a host without addresses".to_owned());
         let candidates = (config.host.as_str(), config.port)
@@ -114,12 +112,14 @@ impl Server {
             match listen(candidate) {
                 Ok(listener) => {
                     let token = self.core.shared.token();
-                    state.listening = Some((listener.local_addr()?, token));
-                    drop(state);
+                    let addr = listener.local_addr()?;
                     let core = Arc::clone(&self.core);
-                    self.core
-                        .shared
-                        .command(Command::Listen(core, listener, token));
+                    // Under the lock: should the endpoint end now, it takes back what is set here.
+                    let command = Command::Listen(core, listener, token);
+                    if !self.core.shared.begin(command) {
+                        return Err(Error::WrongState("the endpoint has ended"));
+                    }
+                    state.listening = Some((addr, token));
                     return Ok(());
                 }
                 Err(error) => last = error.into(),
@@ -220,9 +220,8 @@ impl Server {
             let Some((_, token)) = state.listening.take() else {
                 return true;
             };
-            state.closing = true;
-            drop(state);
-            self.core.shared.command(Command::CloseServer(token));
+            // An endpoint that ends closes it by itself.
+            state.closing = self.core.shared.begin(Command::CloseServer(token));
         }
         let left = || timeout.saturating_sub(start.elapsed());
         let mut ended = self.core.wait_for_close(left());

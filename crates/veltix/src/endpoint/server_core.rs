@@ -84,8 +84,13 @@ impl ServerCore {
     }
 
     /// The listener is closed, and its connections are on their way out.
-    pub(super) fn has_closed(&self) {
-        lock(&self.state).closing = false;
+    pub(super) fn has_closed(&self, token: usize) {
+        let mut state = lock(&self.state);
+        // Where the endpoint ends nobody has asked for it.
+        state
+            .listening
+            .take_if(|(_, listening)| *listening == token);
+        state.closing = false;
         self.changed.notify_all();
     }
 
@@ -115,12 +120,14 @@ impl ServerPeer {
     }
 
     /// Its conversation is over. Clients that never greeted were never there.
+    pub(super) fn leaves(&self) -> bool {
+        lock(&self.core.clients).remove(&self.client.id()).is_some()
+    }
+
+    /// And what was sent to it is written, or cannot be.
     pub(super) fn left(self: &Arc<Self>, shared: &Shared, reason: CloseReason) {
-        let known = lock(&self.core.clients).remove(&self.client.id()).is_some();
-        if known {
-            let owner = Arc::clone(self) as Arc<dyn Owner>;
-            shared.pool.submit(owner, [Job::Left(reason)]);
-        }
+        let owner = Arc::clone(self) as Arc<dyn Owner>;
+        shared.pool.submit(owner, [Job::Left(reason)]);
     }
 
     /// Its socket is closed. Gives the listener that may have waited for it.

@@ -31,6 +31,7 @@ pub(super) enum Command {
     Resume(usize),
     /// Something waits to be written, or has a deadline.
     Look(usize),
+    /// Closes everything, and ends with the last connection.
     Stop,
 }
 
@@ -38,6 +39,8 @@ pub(super) enum Command {
 pub(super) struct Inbox {
     pub(super) commands: Vec<Command>,
     pub(super) marked: Vec<usize>,
+    /// Nothing new is begun: the thread ends.
+    stopping: bool,
 }
 
 pub(super) struct Shared {
@@ -77,6 +80,27 @@ impl Shared {
         self.wake();
     }
 
+    /// A command that begins something. `false`: the thread ends, and will not do it.
+    pub(super) fn begin(&self, command: Command) -> bool {
+        let mut inbox = lock(&self.inbox);
+        if inbox.stopping {
+            return false;
+        }
+        inbox.commands.push(command);
+        drop(inbox);
+        self.wake();
+        true
+    }
+
+    /// What was begun before is ended, and nothing begins after.
+    pub(super) fn stop(&self) {
+        let mut inbox = lock(&self.inbox);
+        inbox.stopping = true;
+        inbox.commands.push(Command::Stop);
+        drop(inbox);
+        self.wake();
+    }
+
     pub(super) fn mark(&self, token: usize) {
         lock(&self.inbox).marked.push(token);
         self.wake();
@@ -108,16 +132,14 @@ impl Shared {
     }
 
     pub(super) fn take(&self, into: &mut Inbox) {
-        std::mem::swap(&mut *lock(&self.inbox), into);
+        let mut inbox = lock(&self.inbox);
+        std::mem::swap(&mut inbox.commands, &mut into.commands);
+        std::mem::swap(&mut inbox.marked, &mut into.marked);
     }
 
     pub(super) fn has_stopped(&self) {
         *lock(&self.stopped) = true;
         self.stopping.notify_all();
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        *lock(&self.stopped)
     }
 
     /// Whether the thread has ended before the deadline.

@@ -1,12 +1,12 @@
 //! What the endpoint's thread does with a connection that is established.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::net::TcpStream;
 
 use super::link::{Link, Waiter};
-use super::pool::{Job, Owner};
+use super::pool::Job;
 use super::reactor::{Alarm, Entry, Party, Reactor};
 use crate::error::{CloseReason, Error};
 use crate::session::Event;
@@ -14,8 +14,6 @@ use crate::stream::{Stop, Stream};
 
 /// Of one connection in one turn; then the others have theirs.
 const READS_PER_TURN: usize = 8;
-/// How long a peer may take to end its side, once we have ended ours.
-const LINGER: Duration = Duration::from_secs(1);
 
 impl Reactor {
     pub(super) fn add(&mut self, link: Arc<Link>, stream: Stream, party: Party, read_size: usize) {
@@ -31,7 +29,7 @@ impl Reactor {
                 alarm: None,
                 paused: false,
                 closing: None,
-                told_end: false,
+                broken: None,
             },
         );
         self.flush(token);
@@ -47,11 +45,12 @@ impl Reactor {
                 return;
             };
             if entry.closing.is_none() && !Self::may_read(entry) {
-                return;
+                return self.give_up(token);
             }
+            let thorough = thorough || entry.broken.is_some();
             let size = entry.read_size;
             match entry.stream.read(&mut self.buffer[..size]) {
-                Ok(0) if entry.closing.is_some() => return self.cut(token),
+                Ok(0) if entry.closing.is_some() => return self.peer_ended(token),
                 Ok(0) => {
                     let reason = entry.link.state().session.end_of_stream();
                     return self.close(token, reason);
@@ -69,6 +68,7 @@ impl Reactor {
                         return;
                     }
                 }
+                Err(Stop::WouldBlock) if entry.broken.is_some() => return self.give_up(token),
                 Err(Stop::WouldBlock) => return self.after_tls(token),
                 Err(Stop::Again) => {}
                 Err(Stop::Failed(_)) if entry.closing.is_some() => return self.cut(token),
@@ -92,10 +92,7 @@ impl Reactor {
     /// Whether callbacks have kept up. If not, they will say when they have.
     fn may_read(entry: &mut Entry) -> bool {
         let awaited = entry.link.state().session.is_awaited();
-        let room = match &entry.party {
-            Party::Server(peer) => peer.mailbox().has_room(awaited),
-            Party::Client(core, _) => core.mailbox().has_room(awaited),
-        };
+        let room = entry.party.mailbox().has_room(awaited);
         if room == entry.paused {
             entry.paused = !room;
             let mut state = entry.link.state();
@@ -163,15 +160,11 @@ impl Reactor {
         self.hand_over(&party);
     }
 
-    fn hand_over(&mut self, party: &Party) {
+    pub(super) fn hand_over(&mut self, party: &Party) {
         if self.jobs.is_empty() {
             return;
         }
-        let owner: Arc<dyn Owner> = match party {
-            Party::Server(peer) => Arc::clone(peer) as Arc<dyn Owner>,
-            Party::Client(core, _) => Arc::clone(core) as Arc<dyn Owner>,
-        };
-        self.shared.pool.submit(owner, self.jobs.drain(..));
+        self.shared.pool.submit(party.owner(), self.jobs.drain(..));
     }
 
     pub(super) fn look_at_clock(&mut self, token: usize) {
@@ -179,11 +172,11 @@ impl Reactor {
             return;
         };
         let now = Instant::now();
-        let next = if let Some(deadline) = entry.closing {
-            if deadline <= now {
+        let next = if let Some(closing) = &entry.closing {
+            if closing.until.is_some_and(|until| until <= now) {
                 return self.cut(token);
             }
-            Some(deadline)
+            closing.until
         } else {
             let link = Arc::clone(&entry.link);
             let mut state = link.state();
@@ -217,6 +210,9 @@ impl Reactor {
         let Some(entry) = self.entries.get_mut(&token) else {
             return;
         };
+        if entry.broken.is_some() {
+            return;
+        }
         let result = if entry.stream.shared().is_some() {
             entry.link.flush()
         } else {
@@ -228,76 +224,6 @@ impl Reactor {
             Ok(()) => {}
             Err(_) if closing => self.cut(token),
             Err(reason) => self.broken(token, reason),
-        }
-    }
-
-    /// What the peer said before it went is still there to be read.
-    pub(super) fn broken(&mut self, token: usize, reason: CloseReason) {
-        self.read(token, true);
-        self.close(token, reason);
-    }
-
-    pub(super) fn close_gently(&mut self, token: usize) {
-        self.close(token, CloseReason::Manual);
-    }
-
-    /// Ends the conversation at once; what waits is still written, for a while.
-    pub(super) fn close(&mut self, token: usize, reason: CloseReason) {
-        let Some(entry) = self.entries.get_mut(&token) else {
-            return;
-        };
-        if entry.closing.is_some() {
-            return;
-        }
-        entry.closing = Some(Instant::now() + LINGER);
-        let (reason, waiters) = entry.link.close(reason);
-        let party = entry.party.clone();
-        for waiter in waiters {
-            answer(waiter, Err(Error::Closed(reason.clone())), &mut self.jobs);
-        }
-        self.hand_over(&party);
-        log::debug!("connection {token} ends: {reason}");
-        let lost = matches!(
-            reason,
-            CloseReason::Network(_) | CloseReason::Silent | CloseReason::Stalled
-        );
-        match &party {
-            Party::Server(peer) => peer.left(&self.shared, reason),
-            Party::Client(core, epoch) => core.lost(*epoch, token, reason),
-        }
-        if lost {
-            return self.cut(token);
-        }
-        self.flush(token);
-        self.look_at_clock(token);
-        // The peer may have ended its side already, and will not be told of again.
-        self.read(token, true);
-    }
-
-    /// Once all is written the peer is told so, and has a while to end its own side.
-    fn tell_end(&mut self, token: usize) {
-        let Some(entry) = self.entries.get_mut(&token) else {
-            return;
-        };
-        if entry.told_end || entry.link.state().session.waiting_bytes() > 0 {
-            return;
-        }
-        entry.told_end = true;
-        entry.stream.end();
-        entry.link.end(false);
-    }
-
-    /// Gives the socket back to the system.
-    pub(super) fn cut(&mut self, token: usize) {
-        let Some(entry) = self.entries.remove(&token) else {
-            return;
-        };
-        entry.stream.cut();
-        entry.link.end(true);
-        if let Party::Server(peer) = &entry.party {
-            let listener = peer.gone();
-            drop(entry);
-            self.accept_again(listener);
         }
     }
 
@@ -323,12 +249,9 @@ pub(super) fn prepare(socket: TcpStream) -> Arc<TcpStream> {
 
 fn flush_encrypted(entry: &mut Entry) -> Result<(), CloseReason> {
     let mut result = entry.stream.flush();
-    loop {
-        let mut state = entry.link.state();
-        Link::clear_mark(&mut state);
-        if result.is_err() {
-            break;
-        }
+    let mut state = entry.link.state();
+    Link::clear_mark(&mut state);
+    while result.is_ok() {
         let Some(mut chunk) = state.session.take_chunk() else {
             break;
         };
@@ -337,11 +260,17 @@ fn flush_encrypted(entry: &mut Entry) -> Result<(), CloseReason> {
         let length = *written.as_ref().unwrap_or(&0);
         chunk.advance(length);
         result = written.map(|_| ());
-        let mut state = entry.link.state();
+        state = entry.link.state();
         state.session.give_back(chunk, length, Instant::now());
+        state.encrypted += length;
         if length > 0 {
             entry.link.tell_of_room(&mut state);
         }
+    }
+    // What TLS has taken is with the system only once TLS holds nothing.
+    result = result.and_then(|()| entry.stream.flush());
+    if result.is_ok() {
+        state.encrypted = 0;
     }
     match result {
         Err(Stop::Failed(reason)) => Err(reason),
@@ -349,7 +278,11 @@ fn flush_encrypted(entry: &mut Entry) -> Result<(), CloseReason> {
     }
 }
 
-fn answer(waiter: Waiter, result: Result<crate::message::Response, Error>, jobs: &mut Vec<Job>) {
+pub(super) fn answer(
+    waiter: Waiter,
+    result: Result<crate::message::Response, Error>,
+    jobs: &mut Vec<Job>,
+) {
     match waiter {
         Waiter::Thread(slot) => slot.fill(result),
         Waiter::Callback(callback) => jobs.push(Job::Call(Box::new(move || callback(result)))),

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod back_pressure;
+mod broken;
 mod callbacks;
+mod closing;
 mod connection;
 mod fragments;
 mod handshakes;

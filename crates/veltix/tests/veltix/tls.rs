@@ -19,7 +19,7 @@ use crate::support::*;
 type Configs = (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>);
 
 /// A server's configuration, and that of a client who trusts it.
-fn certificates() -> Configs {
+pub fn certificates() -> Configs {
     certificates_for(&["localhost", "127.0.0.1"])
 }
 

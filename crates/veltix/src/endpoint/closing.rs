@@ -1,0 +1,162 @@
+//! How the endpoint's thread ends a connection.
+
+use std::time::{Duration, Instant};
+
+use super::reactor::{Closing, Party, Reactor};
+use super::traffic::answer;
+use crate::error::{CloseReason, Error};
+
+/// How long a peer may take to end its side, once we have ended ours.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Reactor {
+    /// Nothing can be written any more. What the peer said before it went is still there to be read,
+    /// in turns: it is answered, which would lead here again.
+    pub(super) fn broken(&mut self, token: usize, reason: CloseReason) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        if entry.closing.is_some() {
+            return self.cut(token);
+        }
+        if entry.broken.is_none() {
+            entry.broken = Some(reason);
+            self.again.push(token);
+        }
+    }
+
+    /// Ends what cannot be written to, once nothing more is read from it.
+    pub(super) fn give_up(&mut self, token: usize) {
+        let broken = self
+            .entries
+            .get(&token)
+            .and_then(|entry| entry.broken.clone());
+        if let Some(reason) = broken {
+            self.close(token, reason);
+        }
+    }
+
+    pub(super) fn close_gently(&mut self, token: usize) {
+        self.close(token, CloseReason::Manual);
+    }
+
+    /// Ends the conversation at once; what waits is still written, for a while.
+    pub(super) fn close(&mut self, token: usize, reason: CloseReason) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        if entry.closing.is_some() {
+            return;
+        }
+        let (reason, waiters) = entry.link.close(reason);
+        log::debug!("connection {token} ends: {reason}");
+        let lost = entry.broken.is_some()
+            || matches!(
+                reason,
+                CloseReason::Network(_) | CloseReason::Silent | CloseReason::Stalled
+            );
+        let greeted = entry.party.leaves(token);
+        // Before the greeting nothing was accepted that could be lost.
+        let time = if greeted {
+            entry.party.close_timeout()
+        } else {
+            LINGER
+        };
+        entry.closing = Some(Closing {
+            until: Instant::now().checked_add(time),
+            greeted,
+            reason: reason.clone(),
+            told_end: false,
+            peer_ended: false,
+        });
+        let party = entry.party.clone();
+        for waiter in waiters {
+            answer(waiter, Err(Error::Closed(reason.clone())), &mut self.jobs);
+        }
+        self.hand_over(&party);
+        if lost {
+            return self.cut(token);
+        }
+        self.flush(token);
+        self.look_at_clock(token);
+        // The peer may have ended its side already, and will not be told of again.
+        self.read(token, true);
+    }
+
+    /// Once all is written the peer is told so, and has a while to end its own side.
+    pub(super) fn tell_end(&mut self, token: usize) {
+        let Some(entry) = self.entries.get_mut(&token) else {
+            return;
+        };
+        let Some(closing) = &mut entry.closing else {
+            return;
+        };
+        if closing.told_end || entry.link.unsent() > 0 {
+            return;
+        }
+        closing.told_end = true;
+        closing.until = Instant::now().checked_add(LINGER);
+        let peer_ended = closing.peer_ended;
+        entry.stream.end();
+        self.tell(token);
+        if peer_ended {
+            return self.cut(token);
+        }
+        self.look_at_clock(token);
+    }
+
+    /// The peer says nothing more, but may still hear.
+    pub(super) fn peer_ended(&mut self, token: usize) {
+        let Some(closing) = self
+            .entries
+            .get_mut(&token)
+            .and_then(|entry| entry.closing.as_mut())
+        else {
+            return;
+        };
+        closing.peer_ended = true;
+        if closing.told_end {
+            self.cut(token);
+        }
+    }
+
+    /// Gives the socket back to the system.
+    pub(super) fn cut(&mut self, token: usize) {
+        let told = self
+            .entries
+            .get(&token)
+            .and_then(|entry| entry.closing.as_ref())
+            .is_none_or(|closing| closing.told_end);
+        if !told {
+            self.tell(token);
+        }
+        let Some(entry) = self.entries.remove(&token) else {
+            return;
+        };
+        entry.stream.cut();
+        entry.link.end(true);
+        if let Party::Server(peer) = &entry.party {
+            let listener = peer.gone();
+            drop(entry);
+            self.accept_again(listener);
+        }
+    }
+
+    /// Tells the application, which can know now how much was written.
+    fn tell(&mut self, token: usize) {
+        let Some(entry) = self.entries.get(&token) else {
+            return;
+        };
+        let Some(closing) = &entry.closing else {
+            return;
+        };
+        let reason = closing.reason.clone();
+        match &entry.party {
+            Party::Server(peer) if closing.greeted => peer.left(&self.shared, reason),
+            Party::Server(_) => {}
+            Party::Client(core, epoch) => core.lost(*epoch, token, reason, entry.link.unsent()),
+        }
+        // After it, so that who waited for the end finds all of it done.
+        entry.link.end(false);
+    }
+}
