@@ -91,11 +91,16 @@ impl Reactor {
 
     /// Whether callbacks have kept up. If not, they will say when they have.
     fn may_read(entry: &mut Entry) -> bool {
-        let awaited = entry.link.state().session.is_awaited();
-        let room = entry.party.mailbox().has_room(awaited);
+        // Held all along: who asks from now on sees whether it has to wake us.
+        let mut state = entry.link.state();
+        // What callbacks still have of the last connection does not keep the next one from its
+        // greeting.
+        let room = !state.session.is_ready() || {
+            let awaited = state.session.is_awaited();
+            entry.party.mailbox().has_room(awaited)
+        };
         if room == entry.paused {
             entry.paused = !room;
-            let mut state = entry.link.state();
             state.session.set_paused(!room, Instant::now());
         }
         room

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use superstream_veltix::{Error, Request};
+use superstream_veltix::{Error, MessageType, Request, RequestId};
 
 use crate::support::*;
 
@@ -175,4 +175,70 @@ fn a_broadcast_does_not_wait_for_the_slowest() {
     assert_eq!(result.failed[0].0, slow);
     assert!(matches!(result.failed[0].1, Error::Stalled));
     assert_eq!(quick.frame().payload.len(), MIB / 2);
+}
+
+#[test]
+fn callbacks_that_ask_while_their_peer_is_held_up_are_always_answered() {
+    let server = server_with(|_| {});
+    let (answers, answered) = channel();
+    server.on_recv(move |client, _| {
+        let reply = client.send_and_wait(&Request::new(CHAT, "you"), LONG);
+        answers.send(reply.map(|reply| reply.content)).unwrap();
+    });
+    server.start().unwrap();
+    let client = client_with(port(&server), |_| {});
+    let sender = client.sender();
+    client.route(CHAT, move |response| {
+        let reply = Request::reply_to(&response, CHAT, response.content.clone());
+        sender.send_within(&reply, LONG).unwrap();
+    });
+    client.connect().unwrap();
+    // More than is read while nobody asks, less than is read while somebody does: reading stops and
+    // goes on many times.
+    let message = Request::new(OTHER, vec![1; 4096]);
+    for _ in 0..6000 {
+        client.send_within(&message, LONG).unwrap();
+    }
+    for _ in 0..6000 {
+        assert_eq!(next(&answered).unwrap(), b"you");
+    }
+}
+
+#[test]
+fn a_client_whose_callbacks_are_behind_is_greeted_by_the_next_server() {
+    let (listener, port) = listener();
+    let client = client_with(port, |config| {
+        config.retry = 5;
+        config.retry_delay = Duration::from_millis(1);
+    });
+    let (open, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let (messages, received) = channel();
+    client.on_recv(move |response| {
+        let _ = gate.lock().unwrap().recv();
+        messages.send(response.content.len()).unwrap();
+    });
+    let accepting = thread::spawn(move || (Raw::accept_greeting(&listener), listener));
+    client.connect().unwrap();
+    let (mut raw, listener) = accepting.join().unwrap();
+    // As much as is kept, and then a little more: both are read before the client hears no more.
+    for _ in 0..15 {
+        raw.send(OTHER, RequestId(1), &vec![1; MIB]);
+    }
+    raw.send(OTHER, RequestId(1), &vec![1; MIB - 4096]);
+    raw.send(MessageType::PING, RequestId(2), b"");
+    assert_eq!(raw.frame().message_type, MessageType::PONG);
+    let mut last = frame(OTHER, RequestId(1), &[1; 8192]);
+    last.extend(frame(MessageType::PING, RequestId(3), b""));
+    raw.write(&last);
+    assert_eq!(raw.frame().id, RequestId(3));
+    drop(raw);
+    until("the client notices", || {
+        client.send(&Request::new(OTHER, "")).is_err()
+    });
+    let mut raw = Raw::accept_greeting(&listener);
+    drop(open);
+    raw.send(OTHER, RequestId(1), b"behind");
+    let sizes: Vec<usize> = (0..18).map(|_| next(&received)).collect();
+    assert_eq!(sizes[14..], [MIB, MIB - 4096, 8192, b"behind".len()]);
 }
