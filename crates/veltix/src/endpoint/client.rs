@@ -1,6 +1,6 @@
 //! The client that an application uses.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Endpoint;
@@ -123,7 +123,7 @@ impl Client {
 
     /// What sends for others, over whichever connection there is.
     pub fn sender(&self) -> Sender {
-        Sender(Arc::clone(&self.core))
+        Sender(Arc::downgrade(&self.core))
     }
 
     /// The framing that the server speaks.
@@ -179,13 +179,14 @@ impl Drop for Client {
     }
 }
 
-/// Sends for a [`Client`], from any thread. It outlives connections.
+/// Sends for a [`Client`], from any thread. It outlives connections, and does not keep the client: once
+/// that is dropped there is no connection. So callbacks may hold one.
 #[derive(Clone)]
-pub struct Sender(Arc<ClientCore>);
+pub struct Sender(Weak<ClientCore>);
 
 impl Sender {
     fn link(&self) -> Result<Arc<Link>, Error> {
-        self.0.link()
+        self.0.upgrade().ok_or(Error::NotConnected)?.link()
     }
 
     /// [`Client::send`].

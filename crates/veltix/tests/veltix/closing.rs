@@ -191,6 +191,24 @@ fn nothing_comes_after_the_end() {
 }
 
 #[test]
+fn a_sender_in_a_client_s_own_callback_keeps_nothing() {
+    let server = echo_server();
+    let client = connected(port(&server));
+    let sender = client.sender();
+    let (kept, freed) = witness();
+    client.on_recv(move |response| {
+        let _ = (&kept, sender.send(&Request::reply_to(&response, OTHER, "")));
+    });
+    let outside = client.sender();
+    drop(client);
+    until("the callback is freed", || freed.strong_count() == 0);
+    assert!(matches!(
+        outside.send(&Request::new(OTHER, "")),
+        Err(Error::NotConnected)
+    ));
+}
+
+#[test]
 fn clients_that_a_server_s_callbacks_keep_do_not_keep_the_server() {
     let server = server_with(|_| {});
     let (kept, freed) = witness();
