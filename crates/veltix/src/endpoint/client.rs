@@ -64,21 +64,18 @@ impl Client {
 
     /// Takes messages that no route takes.
     pub fn on_recv(&self, handler: impl Fn(Response) + Send + Sync + 'static) {
-        self.core
-            .change(|handlers| handlers.recv = Some(Arc::new(handler)));
+        self.core.handlers.set_recv(Arc::new(handler));
     }
 
     /// Is told of each connection, before any of its messages.
     pub fn on_connect(&self, handler: impl Fn() + Send + Sync + 'static) {
-        self.core
-            .change(|handlers| handlers.connect = Some(Arc::new(handler)));
+        self.core.handlers.set_connect(Arc::new(handler));
     }
 
     /// Is told of each connection that has ended, after all of its messages, and of each further
     /// attempt that came to nothing.
     pub fn on_disconnect(&self, handler: impl Fn(DisconnectState) + Send + Sync + 'static) {
-        self.core
-            .change(|handlers| handlers.disconnect = Some(Arc::new(handler)));
+        self.core.handlers.set_disconnect(Arc::new(handler));
     }
 
     /// Takes messages of one type, before [`Client::on_recv`]. `false` where the type has a route
@@ -88,26 +85,12 @@ impl Client {
         message_type: MessageType,
         handler: impl Fn(Response) + Send + Sync + 'static,
     ) -> bool {
-        let mut added = false;
-        self.core.change(|handlers| {
-            handlers
-                .routes
-                .entry(message_type.code())
-                .or_insert_with(|| {
-                    added = true;
-                    Arc::new(handler)
-                });
-        });
-        added
+        self.core.handlers.route(message_type, Arc::new(handler))
     }
 
     /// Takes a route away. Whether there was one.
     pub fn unroute(&self, message_type: MessageType) -> bool {
-        let mut removed = false;
-        self.core.change(|handlers| {
-            removed = handlers.routes.remove(&message_type.code()).is_some();
-        });
-        removed
+        self.core.handlers.unroute(message_type)
     }
 
     /// Connects, and waits until the server has greeted. Tries again as often as the configuration

@@ -2,14 +2,14 @@
 //!
 //! Steps that belong to an attempt name its epoch: what a user has ended since is ignored.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use super::backoff;
 use super::client::{DisconnectReason, DisconnectState};
 use super::config::ClientConfig;
+use super::handlers::Handlers;
 use super::link::Link;
 use super::lock;
 use super::pool::{Job, Mailbox, Owner};
@@ -18,16 +18,11 @@ use crate::error::{CloseReason, Error};
 use crate::message::Response;
 use crate::session::Options;
 
-type OnMessage = dyn Fn(Response) + Send + Sync;
-
-/// What an application does with what happens.
-#[derive(Default)]
-pub(super) struct Handlers {
-    pub(super) recv: Option<Arc<OnMessage>>,
-    pub(super) connect: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(super) disconnect: Option<Arc<dyn Fn(DisconnectState) + Send + Sync>>,
-    pub(super) routes: HashMap<u16, Arc<OnMessage>>,
-}
+type Callbacks = Handlers<
+    dyn Fn(Response) + Send + Sync,
+    dyn Fn() + Send + Sync,
+    dyn Fn(DisconnectState) + Send + Sync,
+>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -59,7 +54,7 @@ pub(super) struct ClientCore {
     pub(super) config: ClientConfig,
     pub(super) options: Arc<Options>,
     pub(super) shared: Arc<Shared>,
-    pub(super) handlers: RwLock<Handlers>,
+    pub(super) handlers: Callbacks,
     mailbox: Mailbox,
     state: Mutex<State>,
     changed: Condvar,
@@ -75,20 +70,11 @@ impl ClientCore {
             options: super::config::shared_options(&config.session),
             config,
             shared: Arc::clone(shared),
-            handlers: RwLock::default(),
+            handlers: Callbacks::default(),
             mailbox: Mailbox::default(),
             state: Mutex::new(state),
             changed: Condvar::new(),
         })
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut Handlers)) {
-        change(
-            &mut self
-                .handlers
-                .write()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
     }
 
     pub(super) fn link(&self) -> Result<Arc<Link>, Error> {
@@ -381,44 +367,24 @@ impl Owner for ClientCore {
     }
 
     fn run(&self, job: Job) {
-        let handlers = self
-            .handlers
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
         match job {
             Job::Connected => {
-                let handler = handlers.connect.clone();
-                drop(handlers);
-                if let Some(handler) = handler {
+                if let Some(handler) = self.handlers.connect() {
                     handler();
                 }
             }
             Job::Message(response) => {
-                let handler = handlers
-                    .routes
-                    .get(&response.message_type.code())
-                    .or(handlers.recv.as_ref())
-                    .cloned();
-                drop(handlers);
-                match handler {
-                    Some(handler) => handler(response),
-                    None => log::warn!(
-                        "nobody takes a message of type {} from the server",
-                        response.message_type
-                    ),
+                let peer = || "the server".to_owned();
+                if let Some(handler) = self.handlers.taker(response.message_type, peer) {
+                    handler(response);
                 }
             }
             Job::Disconnected(state) => {
-                let handler = handlers.disconnect.clone();
-                drop(handlers);
-                if let Some(handler) = handler {
+                if let Some(handler) = self.handlers.disconnect() {
                     handler(state);
                 }
             }
-            Job::Call(call) => {
-                drop(handlers);
-                call();
-            }
+            Job::Call(call) => call(),
             Job::Left(_) => {}
         }
     }

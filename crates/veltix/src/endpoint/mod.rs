@@ -8,6 +8,7 @@ mod client_info;
 mod closing;
 mod config;
 mod dialing;
+mod handlers;
 mod link;
 mod pool;
 mod reactor;
@@ -37,10 +38,9 @@ use shared::Shared;
 ///
 /// It ends when the last server, client and copy of it is gone, after what was sent.
 ///
-/// A process that forks has no endpoint in the child: the thread stays with the parent, and locks may
-/// be held for ever. The child must use none of its servers, clients and senders, and must not make
-/// its own by [`Endpoint::shared`]; [`Endpoint::new`] is safe after the fork where the program is
-/// otherwise.
+/// A fork leaves its thread with the parent, and perhaps a lock held. The child must use none of the
+/// parent's endpoints, servers, clients and senders, nor [`Endpoint::shared`], which may be the
+/// parent's: it makes its own with [`Endpoint::new`].
 #[derive(Clone)]
 pub struct Endpoint(Arc<Running>);
 

@@ -48,14 +48,12 @@ impl Server {
 
     /// Takes messages that no route takes.
     pub fn on_recv(&self, handler: impl Fn(&ClientInfo, Response) + Send + Sync + 'static) {
-        self.core
-            .change(|handlers| handlers.recv = Some(Arc::new(handler)));
+        self.core.handlers.set_recv(Arc::new(handler));
     }
 
     /// Is told of clients that have greeted, before any of their messages.
     pub fn on_connect(&self, handler: impl Fn(&ClientInfo) + Send + Sync + 'static) {
-        self.core
-            .change(|handlers| handlers.connect = Some(Arc::new(handler)));
+        self.core.handlers.set_connect(Arc::new(handler));
     }
 
     /// Is told of clients that are gone, and why, after all of their messages, and once what was sent to
@@ -64,8 +62,7 @@ impl Server {
         &self,
         handler: impl Fn(&ClientInfo, &CloseReason) + Send + Sync + 'static,
     ) {
-        self.core
-            .change(|handlers| handlers.disconnect = Some(Arc::new(handler)));
+        self.core.handlers.set_disconnect(Arc::new(handler));
     }
 
     /// Takes messages of one type, before [`Server::on_recv`]. `false` where the type has a route
@@ -75,26 +72,12 @@ impl Server {
         message_type: MessageType,
         handler: impl Fn(&ClientInfo, Response) + Send + Sync + 'static,
     ) -> bool {
-        let mut added = false;
-        self.core.change(|handlers| {
-            handlers
-                .routes
-                .entry(message_type.code())
-                .or_insert_with(|| {
-                    added = true;
-                    Arc::new(handler)
-                });
-        });
-        added
+        self.core.handlers.route(message_type, Arc::new(handler))
     }
 
     /// Takes a route away. Whether there was one.
     pub fn unroute(&self, message_type: MessageType) -> bool {
-        let mut removed = false;
-        self.core.change(|handlers| {
-            removed = handlers.routes.remove(&message_type.code()).is_some();
-        });
-        removed
+        self.core.handlers.unroute(message_type)
     }
 
     /// Listens from now on. What the system refuses is told here.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::client_info::ClientInfo;
 use super::config::ServerConfig;
+use super::handlers::Handlers;
 use super::lock;
 use super::pool::{Job, Mailbox, Owner};
 use super::shared::{Command, Shared};
@@ -15,24 +16,17 @@ use crate::error::CloseReason;
 use crate::message::Response;
 use crate::session::Options;
 
-type OnMessage = dyn Fn(&ClientInfo, Response) + Send + Sync;
-type OnConnect = dyn Fn(&ClientInfo) + Send + Sync;
-type OnDisconnect = dyn Fn(&ClientInfo, &CloseReason) + Send + Sync;
-
-/// What an application does with what happens.
-#[derive(Clone, Default)]
-pub(super) struct Handlers {
-    pub(super) recv: Option<Arc<OnMessage>>,
-    pub(super) connect: Option<Arc<OnConnect>>,
-    pub(super) disconnect: Option<Arc<OnDisconnect>>,
-    pub(super) routes: HashMap<u16, Arc<OnMessage>>,
-}
+type Callbacks = Handlers<
+    dyn Fn(&ClientInfo, Response) + Send + Sync,
+    dyn Fn(&ClientInfo) + Send + Sync,
+    dyn Fn(&ClientInfo, &CloseReason) + Send + Sync,
+>;
 
 pub(super) struct ServerCore {
     pub(super) config: ServerConfig,
     pub(super) options: Arc<Options>,
     pub(super) shared: Arc<Shared>,
-    pub(super) handlers: RwLock<Handlers>,
+    pub(super) handlers: Callbacks,
     clients: Mutex<HashMap<u64, ClientInfo>>,
     /// Connections that have a socket, greeted or not.
     open: AtomicUsize,
@@ -53,7 +47,7 @@ impl ServerCore {
             options: super::config::shared_options(&config.session),
             config,
             shared: Arc::clone(shared),
-            handlers: RwLock::default(),
+            handlers: Callbacks::default(),
             clients: Mutex::default(),
             open: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -63,15 +57,6 @@ impl ServerCore {
 
     pub(super) fn clients(&self) -> Vec<ClientInfo> {
         lock(&self.clients).values().cloned().collect()
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut Handlers)) {
-        change(
-            &mut self
-                .handlers
-                .write()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -143,46 +128,25 @@ impl Owner for ServerPeer {
     }
 
     fn run(&self, job: Job) {
-        let handlers = self
-            .core
-            .handlers
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let handlers = &self.core.handlers;
         match job {
             Job::Connected => {
-                let handler = handlers.connect.clone();
-                drop(handlers);
-                if let Some(handler) = handler {
+                if let Some(handler) = handlers.connect() {
                     handler(&self.client);
                 }
             }
             Job::Message(response) => {
-                let handler = handlers
-                    .routes
-                    .get(&response.message_type.code())
-                    .or(handlers.recv.as_ref())
-                    .cloned();
-                drop(handlers);
-                match handler {
-                    Some(handler) => handler(&self.client, response),
-                    None => log::warn!(
-                        "nobody takes a message of type {} from {}",
-                        response.message_type,
-                        self.client.addr()
-                    ),
+                let peer = || self.client.addr().to_string();
+                if let Some(handler) = handlers.taker(response.message_type, peer) {
+                    handler(&self.client, response);
                 }
             }
             Job::Left(reason) => {
-                let handler = handlers.disconnect.clone();
-                drop(handlers);
-                if let Some(handler) = handler {
+                if let Some(handler) = handlers.disconnect() {
                     handler(&self.client, &reason);
                 }
             }
-            Job::Call(call) => {
-                drop(handlers);
-                call();
-            }
+            Job::Call(call) => call(),
             Job::Disconnected(_) => {}
         }
     }

@@ -165,7 +165,7 @@ fn what_tls_holds_goes_out_too() {
 
 #[test]
 fn nothing_comes_after_the_end() {
-    for _ in 0..20 {
+    for _ in 0..5 {
         let (listener, port) = listener();
         let client = client_with(port, |_| {});
         let (events, happened) = channel();
