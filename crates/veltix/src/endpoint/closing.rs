@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::reactor::{Closing, Party, Reactor};
 use super::traffic::answer;
 use crate::error::{CloseReason, Error};
+use crate::stream::Stop;
 
 /// How long a peer may take to end its side, once we have ended ours.
 const LINGER: Duration = Duration::from_secs(1);
@@ -93,6 +94,13 @@ impl Reactor {
         };
         if closing.told_end || entry.link.unsent() > 0 {
             return;
+        }
+        // The end that TLS has for itself: without it the peer cannot tell ours from a cut.
+        entry.stream.announce_end();
+        match entry.stream.flush() {
+            Ok(()) => {}
+            Err(Stop::Failed(_)) => return self.cut(token),
+            Err(_) => return,
         }
         closing.told_end = true;
         closing.until = Instant::now().checked_add(LINGER);
