@@ -282,7 +282,7 @@ fn the_end_of_the_last_client_is_the_end_of_the_reading() {
     // What was given up is begun anew for the next client.
     create(&mut driver, &silent.brokers, "producer");
     driver.expect("name 1", "rdkafka#producer-3");
-    assert!(driver.say("threads").contains("superstream-id"));
+    assert!(driver.threads().contains("superstream-id"));
     driver.expect("destroy 1", "destroyed");
     end_with_nothing_left(driver);
 }
