@@ -8,6 +8,7 @@
 //! Secrets never enter these types: the library masks a configuration before it builds one.
 
 pub mod board;
+pub mod link;
 pub mod measured;
 
 use serde::{Deserialize, Serialize};
