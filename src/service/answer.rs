@@ -39,6 +39,42 @@ pub(super) fn document(body: &[u8], token: Option<&Token>) -> Result<Value, Fail
     Ok(document)
 }
 
+/// The document of an answer that says yes.
+pub(super) fn accepted(
+    body: &[u8],
+    token: Option<&Token>,
+    longest: usize,
+) -> Result<Value, Failure> {
+    bounded(body, longest)?;
+    // To what is only told, any answer is one.
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let document = document(body, token)?;
+    agrees(&document)?;
+    Ok(document)
+}
+
+pub(super) fn bounded(body: &[u8], longest: usize) -> Result<(), Failure> {
+    match body.len() > longest {
+        true => Err(Failure::Failed(format!(
+            "its answer is longer than {longest} bytes"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Our service says no with the status that it has for it over HTTP.
+fn agrees(document: &Value) -> Result<(), Failure> {
+    let status = document["status"].as_u64();
+    let (Some(error), Some(status)) = (document["error"].as_str(), status) else {
+        return Ok(());
+    };
+    let status = u16::try_from(status).unwrap_or(500);
+    let reason = format!("{status} {}", short(&error));
+    Err(refusal(status, reason.trim_end().to_owned()))
+}
+
 /// A message of a document.
 pub(super) fn message<M: DeserializeOwned>(document: Value) -> Result<M, Failure> {
     serde_json::from_value(document).map_err(not_understood)

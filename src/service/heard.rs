@@ -56,6 +56,9 @@ fn heed(shared: &Shared, state: &mut State, heard: Heard) {
                 state.queue.push(Message::Register(client));
             }
         }
+        Heard::ReportNow { client_hashes } => {
+            state.members.report_now(client_hashes.as_deref());
+        }
         Heard::Nonsense { client_hash, error } => {
             if let Some(client) = state.members.named(&client_hash).into_iter().next() {
                 state.queue.push(Message::Error(client, error));

@@ -23,6 +23,9 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// From a client's first record to its first report: its partitions are known then.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 
+/// Reports that are asked for before they are due are sent this often, however often that is asked.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
 /// The clients that report.
 pub struct Members {
     members: Vec<Member>,
@@ -31,6 +34,8 @@ pub struct Members {
     all_at: Option<Instant>,
     /// When those report that have something new to say: a first topic, or the end.
     some_at: Option<Instant>,
+    /// When those report that were asked to, or did so last.
+    asked_at: Option<Instant>,
     /// When closed clients are looked after.
     tidy_at: Option<Instant>,
     given_up: u64,
@@ -75,6 +80,7 @@ impl Default for Members {
             interval: DEFAULT_INTERVAL,
             all_at: None,
             some_at: None,
+            asked_at: None,
             tidy_at: None,
             given_up: 0,
         }
@@ -135,6 +141,32 @@ impl Members {
         if interval != self.interval {
             self.interval = interval;
             self.all_at = Some(Instant::now() + with_chance(interval));
+        }
+    }
+
+    /// The service asks clients to report before they are due: those of these names, or all.
+    pub fn report_now(&mut self, names: Option<&[String]>) {
+        let is_asked = |member: &Member| {
+            let hash = member.client.hash();
+            hash.is_some_and(|hash| names.is_none_or(|names| names.contains(&hash)))
+        };
+        let mut is_anybody = false;
+        let open = |member: &&mut Member| member.life == Life::Open;
+        for member in self.members.iter_mut().filter(open) {
+            if is_asked(member) {
+                member.is_due = true;
+                is_anybody = true;
+            }
+        }
+        if is_anybody {
+            let now = Instant::now();
+            let at = match self.asked_at {
+                Some(waits) if waits > now => waits,
+                Some(last) => now.max(last + ASKED_EVERY),
+                None => now,
+            };
+            self.asked_at = Some(at);
+            self.some_at = Some(self.some_at.map_or(at, |some| some.min(at)));
         }
     }
 

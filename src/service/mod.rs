@@ -22,6 +22,8 @@ mod starting;
 mod state;
 mod thread;
 mod troubles;
+mod updates;
+mod veltix;
 mod work;
 
 use std::fmt;
@@ -101,6 +103,11 @@ pub enum Heard {
         /// Their name.
         client_hash: String,
     },
+    /// These clients are to report at once, or all of them.
+    ReportNow {
+        /// Their names.
+        client_hashes: Option<Vec<String>>,
+    },
     /// What was said is not understood: the service is to know.
     Nonsense {
         /// Their name.
@@ -144,5 +151,10 @@ pub fn transport(settings: &Settings) -> Box<dyn Transport> {
         Endpoint::Nats(address) => {
             Box::new(nats::Nats::new(address, token, settings.response_timeout))
         }
+        Endpoint::Veltix(address) => Box::new(veltix::Veltix::new(
+            address,
+            token,
+            settings.response_timeout,
+        )),
     }
 }

@@ -9,7 +9,6 @@ mod known;
 mod link;
 mod replies;
 mod unasked;
-mod updates;
 
 use std::time::{Duration, Instant};
 
@@ -75,7 +74,7 @@ impl Nats {
         let deadline = self.quiet_deadline();
         let body = self.link.request(subject, deadline, |_| payload.to_vec())?;
         let longest = answer::longest(0);
-        replies::accepted(&body, self.token.as_ref(), longest).map(|_| Said::Yes)
+        answer::accepted(&body, self.token.as_ref(), longest).map(|_| Said::Yes)
     }
 
     /// Reports to our service.
@@ -85,7 +84,7 @@ impl Nats {
         let deadline = self.quiet_deadline();
         let body = self.link.request(REPORTS, deadline, |_| payload.clone())?;
         let longest = answer::longest(count);
-        answer::message(replies::accepted(&body, self.token.as_ref(), longest)?)
+        answer::message(answer::accepted(&body, self.token.as_ref(), longest)?)
     }
 
     /// Tells the deployed service what there is new of topics in reports. It takes all of them.
@@ -142,7 +141,7 @@ impl Transport for Nats {
             };
             serde_json::to_vec(&over_this).unwrap_or_default()
         })?;
-        let document = replies::accepted(&body, self.token.as_ref(), answer::longest(0))?;
+        let document = answer::accepted(&body, self.token.as_ref(), answer::longest(0))?;
         let registration = replies::registration(document, message.dry_run)?;
         let (is_ours, client_hash) = match &registration {
             Registration::Answered(registered) => (true, &registered.client_hash),

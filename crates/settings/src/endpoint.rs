@@ -6,7 +6,8 @@ use http::Uri;
 use superstream_nats::Address;
 
 /// What a host may be, for whoever gave another one.
-const SPOKEN: &str = "this version speaks http://, https://, nats:// and tls://";
+const SPOKEN: &str =
+    "this version speaks http://, https://, nats://, tls://, veltix:// and veltixs://";
 
 /// An address of the service. It holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Endpoint {
     Http(String),
     /// `nats://`, `tls://` or a bare `host[:port]`: a server of NATS that the service listens at.
     Nats(Address),
+    /// `veltix://` or `veltixs://`: the service itself.
+    Veltix(superstream_veltix::Address),
 }
 
 impl Endpoint {
@@ -27,8 +30,17 @@ impl Endpoint {
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Self::http(host, rest),
             "nats" | "tls" => Address::parse(host).map(Self::Nats),
-            "veltix" | "veltixs" | "ws" | "wss" => Err(format!("asks for {scheme}://; {SPOKEN}")),
+            "veltix" | "veltixs" => Self::veltix(host),
+            "ws" | "wss" => Err(format!("asks for {scheme}://; {SPOKEN}")),
             _ => Err(format!("has a scheme that is not known; {SPOKEN}")),
+        }
+    }
+
+    fn veltix(host: &str) -> Result<Self, String> {
+        match superstream_veltix::Address::parse(host) {
+            Ok(address) => Ok(Self::Veltix(address)),
+            Err(superstream_veltix::Error::BadAddress(error)) => Err(error),
+            Err(_) => Err("is no address".to_owned()),
         }
     }
 
@@ -67,6 +79,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Http(url) => formatter.write_str(url),
             Self::Nats(address) => address.fmt(formatter),
+            Self::Veltix(address) => address.fmt(formatter),
         }
     }
 }
@@ -77,6 +90,14 @@ mod tests {
 
     fn nats(host: &str, port: u16, tls: bool) -> Endpoint {
         Endpoint::Nats(Address {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    fn veltix(host: &str, port: u16, tls: bool) -> Endpoint {
+        Endpoint::Veltix(superstream_veltix::Address {
             host: host.to_owned(),
             port,
             tls,
@@ -97,6 +118,9 @@ mod tests {
             ("127.0.0.1:4222", nats("127.0.0.1", 4222, false)),
             ("[::1]:4333", nats("::1", 4333, false)),
             ("nats://[::1]", nats("::1", 4222, false)),
+            ("veltix://h", veltix("h", 8080, false)),
+            ("VELTIX://h:1/", veltix("h", 1, false)),
+            ("veltixs://[::1]:2", veltix("::1", 2, true)),
         ] {
             assert_eq!(Endpoint::parse(text), Ok(expected), "{text}");
         }
@@ -105,7 +129,15 @@ mod tests {
     /// What is shown of an address is understood again, as the same one.
     #[test]
     fn an_address_is_shown_as_it_may_be_given() {
-        for text in ["http://h", "nats://h:4222", "tls://h:4333", "h", "[::1]:1"] {
+        for text in [
+            "http://h",
+            "nats://h:4222",
+            "tls://h:4333",
+            "veltix://h",
+            "veltixs://[::1]",
+            "h",
+            "[::1]:1",
+        ] {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!(Endpoint::parse(&endpoint.to_string()), Ok(endpoint));
         }
@@ -116,9 +148,12 @@ mod tests {
     #[test]
     fn what_cannot_be_spoken_is_refused_in_words_without_a_secret() {
         for (text, says) in [
-            ("veltix://h", "veltix://"),
-            ("VELTIXS://h", "VELTIXS://"),
             ("ws://h", "ws://"),
+            ("WSS://h", "WSS://"),
+            ("veltix://user:very-secret@h", "credentials"),
+            ("veltix://", "host"),
+            ("veltixs://h:0", "port"),
+            ("veltix://h/very-secret", "more than"),
             ("ftp://h", "scheme"),
             ("very-secret://h", "scheme"),
             ("nats://user:very-secret@h", ""),

@@ -3,45 +3,9 @@
 use serde_json::Value;
 use superstream_protocol::{Mode, Registered, StartClient};
 
-use crate::service::answer::{self, short};
+use crate::service::answer::{self, bounded, short};
 use crate::service::{Failure, Registration};
 use crate::settings::Token;
-
-/// The document of an answer that says yes.
-pub(super) fn accepted(
-    body: &[u8],
-    token: Option<&Token>,
-    longest: usize,
-) -> Result<Value, Failure> {
-    bounded(body, longest)?;
-    // To what is only told, any answer is one.
-    if body.is_empty() {
-        return Ok(Value::Null);
-    }
-    let document = answer::document(body, token)?;
-    agrees(&document)?;
-    Ok(document)
-}
-
-fn bounded(body: &[u8], longest: usize) -> Result<(), Failure> {
-    match body.len() > longest {
-        true => Err(Failure::Failed(format!(
-            "its answer is longer than {longest} bytes"
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// Our service says no with the status that it has for it over HTTP.
-fn agrees(document: &Value) -> Result<(), Failure> {
-    let status = document["status"].as_u64();
-    let (Some(error), Some(status)) = (document["error"].as_str(), status) else {
-        return Ok(());
-    };
-    let status = u16::try_from(status).unwrap_or(500);
-    let reason = format!("{status} {}", short(&error));
-    Err(answer::refusal(status, reason.trim_end().to_owned()))
-}
 
 /// The answer to a registration. Our service's has the word to start in it.
 pub(super) fn registration(document: Value, is_dry_run: bool) -> Result<Registration, Failure> {
@@ -228,20 +192,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                accepted(body.as_bytes(), None, 100).err(),
+                answer::accepted(body.as_bytes(), None, 100).err(),
                 expected,
                 "{body}"
             );
         }
-        assert!(accepted(b"{}", None, 1).is_err());
-        assert!(matches!(accepted(b"no", None, 2), Err(Failure::Failed(_))));
+        assert!(answer::accepted(b"{}", None, 1).is_err());
+        assert!(matches!(
+            answer::accepted(b"no", None, 2),
+            Err(Failure::Failed(_))
+        ));
     }
 
     #[test]
     fn what_is_repeated_of_the_token_is_gone() {
         let token = Token::parse("very-secret").unwrap();
         let body = br#"{"error":"very-secret is wrong","status":401}"#;
-        let failure = accepted(body, Some(&token), 100).unwrap_err();
+        let failure = answer::accepted(body, Some(&token), 100).unwrap_err();
         assert_eq!(
             failure,
             Failure::Refused("401 [masked] is wrong".to_owned())

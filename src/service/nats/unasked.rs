@@ -7,11 +7,11 @@ use serde::Serialize;
 use superstream_nats::Message;
 
 use super::known::Listening;
-use super::updates::{self, Update};
 use super::{Nats, replies};
 use crate::debug;
 use crate::service::line::Backoff;
 use crate::service::starting::MAX_AWAITED;
+use crate::service::updates::{self, Update};
 use crate::service::{Failure, Heard, answer};
 
 /// How often it is looked for, where nobody waits for it.
@@ -325,7 +325,7 @@ impl Nats {
         let answer = match answer {
             // Whatever the deployed service answers, it has heard it.
             Ok(body) if is_ours => {
-                replies::accepted(&body, self.token.as_ref(), answer::longest(0)).map(drop)
+                answer::accepted(&body, self.token.as_ref(), answer::longest(0)).map(drop)
             }
             Ok(_) => Ok(()),
             Err(failure) => Err(failure),

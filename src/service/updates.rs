@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::service::answer;
+use super::answer;
 use crate::settings::Token;
 
 /// An update is a few hundred bytes; a schema may be longer.
@@ -24,10 +24,19 @@ pub(super) enum Update {
 
 /// Understands an update. The error is for the service.
 pub(super) fn read(payload: &[u8], token: Option<&Token>) -> Result<Update, String> {
+    understand(&envelope(payload, token)?, token)
+}
+
+/// The document of an update.
+pub(super) fn envelope(payload: &[u8], token: Option<&Token>) -> Result<Value, String> {
     if payload.len() > MAX_BYTES {
         return Err(format!("an update is longer than {MAX_BYTES} bytes"));
     }
-    let envelope = document(payload, token).map_err(|_| "an update is no JSON".to_owned())?;
+    document(payload, token).map_err(|_| "an update is no JSON".to_owned())
+}
+
+/// Understands what [`envelope`] gave.
+pub(super) fn understand(envelope: &Value, token: Option<&Token>) -> Result<Update, String> {
     let (Some(kind), Some(body)) = (envelope["type"].as_str(), envelope["payload"].as_str()) else {
         return Err("an update has no type or no payload".to_owned());
     };

@@ -1,0 +1,141 @@
+//! The service over Veltix, by the conversation of `docs/link.md`.
+//!
+//! There is one connection for all clients of the process, and the service says over it what it has to
+//! say as soon as it has it. Nothing that comes is trusted.
+
+mod link;
+mod names;
+mod unasked;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use superstream_protocol::link::{CONFIGURE, ERROR, GOODBYE, Goodbye, REGISTER, REPORT};
+use superstream_protocol::{
+    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
+};
+use superstream_veltix::Address;
+
+use super::answer::{self, never_sent};
+use super::{Failure, Heard, Registration, Said, Transport};
+use crate::settings::Token;
+use link::Link;
+use names::Names;
+use unasked::Unasked;
+
+/// The service at one address.
+pub struct Veltix {
+    link: Link,
+    token: Option<Token>,
+    quiet_limit: Duration,
+    names: Names,
+    unasked: Unasked,
+}
+
+impl Veltix {
+    /// `patience` is what a creator waits.
+    pub fn new(server: &Address, token: Option<Token>, patience: Duration) -> Self {
+        Self {
+            link: Link::new(server, token.clone()),
+            token,
+            quiet_limit: answer::quiet_limit(patience),
+            names: Names::default(),
+            unasked: Unasked::default(),
+        }
+    }
+
+    /// Asks, and waits for the answer. A connection that has just broken is no failure: what was said is
+    /// said once more, over a new one. All of it may be repeated.
+    fn ask(
+        &mut self,
+        kind: u16,
+        message: &impl Serialize,
+        longest: usize,
+        deadline: Instant,
+    ) -> Result<serde_json::Value, Failure> {
+        let content = json(message)?;
+        let is_new = !self.link.is_open();
+        self.open(deadline)?;
+        let body = match self.link.request(kind, &content, deadline) {
+            Err(_) if !self.link.is_open() && !is_new && Instant::now() < deadline => {
+                self.open(deadline)?;
+                self.link.request(kind, &content, deadline)
+            }
+            other => other,
+        };
+        answer::accepted(&body?, self.token.as_ref(), longest)
+    }
+
+    /// Says something that is answered with nothing of interest.
+    fn tell(&mut self, kind: u16, message: &impl Serialize) -> Result<Said, Failure> {
+        let deadline = self.quiet_deadline();
+        let answered = self.ask(kind, message, answer::longest(0), deadline);
+        answered.map(|_| Said::Yes)
+    }
+
+    fn quiet_deadline(&self) -> Instant {
+        Instant::now() + self.quiet_limit
+    }
+}
+
+impl Transport for Veltix {
+    fn register(
+        &mut self,
+        message: &RegisterClient,
+        limit: Duration,
+    ) -> Result<Registration, Failure> {
+        let deadline = Instant::now() + limit;
+        let document = self.ask(REGISTER, message, answer::longest(0), deadline)?;
+        let registered: Registered = answer::message(document)?;
+        if !message.dry_run {
+            answer::usable_hash(&registered.client_hash)?;
+            self.names.add(&registered.client_hash);
+        }
+        Ok(Registration::Answered(registered))
+    }
+
+    fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure> {
+        self.tell(CONFIGURE, message)
+    }
+
+    fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
+        let longest = answer::longest(reports.reports.len());
+        let document = self.ask(REPORT, reports, longest, self.quiet_deadline())?;
+        let taken: ReportsTaken = answer::message(document)?;
+        for report in taken.reports.iter().filter(|report| report.unknown) {
+            self.names.remove(&report.client_hash);
+        }
+        Ok(taken)
+    }
+
+    fn error(&mut self, message: &ClientError) -> Result<Said, Failure> {
+        self.tell(ERROR, message)
+    }
+
+    fn goodbye(&mut self, client_hash: &str, _: &str) -> Result<Said, Failure> {
+        let goodbye = Goodbye {
+            client_hash: client_hash.to_owned(),
+        };
+        let said = self.tell(GOODBYE, &goodbye);
+        // What is refused is not said again.
+        if matches!(said, Ok(_) | Err(Failure::Refused(_))) {
+            self.names.remove(client_hash);
+        }
+        said
+    }
+
+    fn look_at(&self) -> Option<Instant> {
+        self.next_look()
+    }
+
+    fn look(&mut self) -> Result<Vec<Heard>, Failure> {
+        self.look_once()
+    }
+}
+
+fn json(message: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(message).map_err(never_sent)
+}
+
+#[cfg(test)]
+mod tests;

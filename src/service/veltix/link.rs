@@ -1,0 +1,199 @@
+//! The one connection of the process: opened when something is to be said, and opened again when it
+//! broke.
+
+use std::time::{Duration, Instant};
+
+use superstream_protocol::link::{HELLO, Hello};
+use superstream_veltix::{
+    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, Response,
+};
+
+use super::json;
+use crate::service::Failure;
+use crate::service::answer::{self, short};
+use crate::service::line::Backoff;
+use crate::settings::Token;
+
+/// A service that is silent for so long is asked whether it is there, and is gone after twice as long.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// The longest message, in both directions. Answers and what is said unasked are held to less.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// How long a service that kept us waiting may take to show that it is there.
+const PROOF_LIMIT: Duration = Duration::from_secs(1);
+/// A connection that ends earlier has shown nothing: the pauses before the next ones go on growing.
+const PROVEN_AFTER: Duration = Duration::from_secs(10);
+
+/// A connection, and what it takes to make one.
+pub(super) struct Link {
+    server: Address,
+    options: Result<ConnectionOptions, String>,
+    token: Option<Token>,
+    connection: Option<Connection>,
+    /// How many connections there were.
+    count: u64,
+    /// When the last one was made.
+    opened: Instant,
+    /// Of connections that nobody waits for.
+    backoff: Backoff,
+    /// Something was not answered in time: the service itself may be gone.
+    is_suspect: bool,
+}
+
+impl Link {
+    pub(super) fn new(server: &Address, token: Option<Token>) -> Self {
+        Self {
+            server: server.clone(),
+            options: options(server).map_err(|error| short(&error)),
+            token,
+            connection: None,
+            count: 0,
+            opened: Instant::now(),
+            backoff: Backoff::default(),
+            is_suspect: false,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// When a connection that nobody waits for may be made.
+    pub(super) fn open_at(&self) -> Instant {
+        self.backoff.not_before(Instant::now())
+    }
+
+    pub(super) fn may_open(&self, now: Instant) -> bool {
+        self.backoff.is_over(now)
+    }
+
+    /// Sees to it that there is a connection; which one.
+    pub(super) fn open(&mut self, deadline: Instant) -> Result<u64, Failure> {
+        let proof = deadline.min(Instant::now() + PROOF_LIMIT);
+        self.drop_closed();
+        if std::mem::take(&mut self.is_suspect)
+            && let Some(connection) = &mut self.connection
+            && connection.ping(proof).is_err()
+        {
+            self.forget();
+        }
+        if self.connection.is_none() {
+            let greeted = self.connect(deadline);
+            if greeted.is_err() {
+                self.backoff.failed();
+            }
+            self.connection = Some(greeted?);
+            self.count += 1;
+            self.opened = Instant::now();
+        }
+        Ok(self.count)
+    }
+
+    /// Connects, and says who we are.
+    fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
+        let options = self.options.as_ref();
+        let options = options.map_err(|reason| Failure::Refused(reason.clone()))?;
+        let hello = json(&Hello {
+            token: self.token.as_ref().map(|token| token.reveal().to_owned()),
+            sdk: concat!("superstream-librdkafka/", env!("CARGO_PKG_VERSION")).to_owned(),
+        })?;
+        let connected = Connection::open(&self.server, options, deadline);
+        let mut connection = connected.map_err(|error| self.failure(&error))?;
+        let answered = connection.send_and_wait(&request(HELLO, hello), deadline);
+        let answered = answered.map_err(|error| self.failure(&error))?;
+        answer::accepted(&answered.content, self.token.as_ref(), answer::longest(0))?;
+        Ok(connection)
+    }
+
+    /// Asks over the connection that there is, and waits for the answer.
+    pub(super) fn request(
+        &mut self,
+        kind: u16,
+        content: &[u8],
+        deadline: Instant,
+    ) -> Result<Vec<u8>, Failure> {
+        let request = request(kind, content);
+        let answer = self.speak(|connection| connection.send_and_wait(&request, deadline));
+        match answer {
+            Ok(answer) => Ok(answer.content),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// What the service has said unasked, if anything lies there.
+    pub(super) fn next(&mut self) -> Option<Response> {
+        match self.speak(|connection| connection.next(Instant::now())) {
+            Ok(Next::Message(message)) => Some(message),
+            _ => None,
+        }
+    }
+
+    fn speak<T>(
+        &mut self,
+        speak: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Error::NotConnected);
+        };
+        let said = speak(connection);
+        match &said {
+            Err(Error::TimedOut | Error::Stalled) => self.is_suspect = true,
+            Err(Error::Io(_) | Error::Closed(_)) => self.forget(),
+            _ => {}
+        }
+        self.drop_closed();
+        said
+    }
+
+    /// Nothing is to be said or heard for a while. The service sees by it that we are gone.
+    pub(super) fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Nobody waits for what is still to be written.
+            let _ = connection.close(Instant::now());
+        }
+    }
+
+    fn drop_closed(&mut self) {
+        let is_closed = |connection: &Connection| connection.closed().is_some();
+        if self.connection.as_ref().is_some_and(is_closed) {
+            self.forget();
+        }
+    }
+
+    /// The connection broke. Those who lost it together do not come back together.
+    pub(super) fn forget(&mut self) {
+        if self.connection.is_some() {
+            self.close();
+            if self.opened.elapsed() >= PROVEN_AFTER {
+                self.backoff = Backoff::default();
+            }
+            self.backoff.failed();
+        }
+    }
+
+    fn failure(&self, error: &Error) -> Failure {
+        let words = short(&match &self.token {
+            Some(token) => token.masked(&error.to_string()),
+            None => error.to_string(),
+        });
+        match error {
+            Error::TooLarge { .. } | Error::Reserved(_) => Failure::Refused(words),
+            _ => Failure::Unavailable(words),
+        }
+    }
+}
+
+fn options(server: &Address) -> Result<ConnectionOptions, impl ToString + use<>> {
+    let mut options = ConnectionOptions::default();
+    options.session.max_message_size = MAX_MESSAGE_BYTES;
+    options.session.ping_interval = Some(PING_EVERY);
+    options.session.ping_timeout = PING_EVERY;
+    match server.tls {
+        true => superstream_settings::tls().map(|tls| options.with_tls(tls)),
+        false => Ok(options),
+    }
+}
+
+fn request(kind: u16, content: impl Into<Vec<u8>>) -> Request {
+    let kind = MessageType::of(kind);
+    Request::new(kind, content).expecting(kind)
+}

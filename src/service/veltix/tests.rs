@@ -1,0 +1,189 @@
+//! Against a scripted service on the Veltix server of the workspace.
+
+mod service;
+
+use serde_json::{Value, json};
+use superstream_nats_server::wait_until;
+use superstream_protocol::link::{HELLO, REPORT_NOW, RESUME, UPDATE};
+use superstream_protocol::{ClientKind, ClientReport};
+
+use self::service::Service;
+use super::*;
+
+fn veltix_at(port: u16, token: Option<&str>) -> Veltix {
+    let token = token.map(|text| Token::parse(text).unwrap());
+    Veltix::new(
+        &Address::new("127.0.0.1", port),
+        token,
+        Duration::from_secs(3),
+    )
+}
+
+fn veltix(service: &Service) -> Veltix {
+    veltix_at(service.port(), None)
+}
+
+fn registration(id: &str) -> RegisterClient {
+    RegisterClient {
+        registration_id: Some(id.to_owned()),
+        kind: Some(ClientKind::Producer),
+        ..RegisterClient::default()
+    }
+}
+
+fn register(veltix: &mut Veltix, id: &str) -> Result<Registration, Failure> {
+    veltix.register(&registration(id), Duration::from_secs(20))
+}
+
+/// Looks until something is heard that is meant.
+fn hear(veltix: &mut Veltix, what: &str, is_meant: impl Fn(&Heard) -> bool) -> Heard {
+    let mut found = None;
+    wait_until(what, || {
+        let heard = veltix.look().unwrap_or_default();
+        found = heard.into_iter().find(&is_meant);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn config(client_hash: &str) -> ClientConfigUpdate {
+    ClientConfigUpdate {
+        client_hash: client_hash.to_owned(),
+        ..ClientConfigUpdate::default()
+    }
+}
+
+fn error(client_hash: &str, error: &str) -> ClientError {
+    ClientError {
+        client_hash: client_hash.to_owned(),
+        error: error.to_owned(),
+    }
+}
+
+fn report(client_hash: &str) -> Reports {
+    Reports {
+        reports: vec![ClientReport {
+            client_hash: client_hash.to_owned(),
+            sequence: 7,
+            ..ClientReport::default()
+        }],
+    }
+}
+
+fn zstd(client_hash: &str) -> Value {
+    json!({"client_hash": client_hash, "sequence": 1, "type": "CompressionUpdate",
+        "payload": "eyJlbmFibGVfY29tcHJlc3Npb24iOnRydWUsImNvbXByZXNzaW9uX3R5cGUiOiJ6c3RkIn0="})
+}
+
+#[test]
+fn the_service_answers_everything() {
+    let service = Service::with(|kind, message| match kind {
+        CONFIGURE => Some(json!({"error": "no such mode", "status": 422})),
+        ERROR if message["error"] == "busy" => Some(json!({"error": "later", "status": 429})),
+        _ => service::answer(kind, message),
+    });
+    let mut veltix = veltix_at(service.port(), Some("a-token"));
+    let Registration::Answered(registered) = register(&mut veltix, "1").unwrap() else {
+        panic!("it has the word to start in it");
+    };
+    assert_eq!(registered.client_hash, "h1");
+    assert_eq!(
+        registered.start.optimized_configuration.unwrap()["linger.ms"],
+        100
+    );
+    let hello = &service.told(HELLO)[0];
+    assert_eq!(hello["token"], "a-token");
+    let name = concat!("superstream-librdkafka/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(hello["sdk"], name);
+    let refused = Failure::Refused("422 no such mode".to_owned());
+    assert_eq!(veltix.configure(&config("h1")), Err(refused));
+    let taken = veltix.report(&report("h1")).unwrap();
+    assert_eq!(taken.reports[0].sequence, 7);
+    assert_eq!(veltix.error(&error("h1", "an error")), Ok(Said::Yes));
+    let busy = Failure::Failed("429 later".to_owned());
+    assert_eq!(veltix.error(&error("h1", "busy")), Err(busy));
+    assert_eq!(veltix.goodbye("h1", "1"), Ok(Said::Yes));
+    assert_eq!(service.told(GOODBYE), [json!({"client_hash": "h1"})]);
+    assert!(veltix.names.is_empty());
+    let kinds = [HELLO, REGISTER, CONFIGURE, REPORT, ERROR, ERROR, GOODBYE];
+    assert_eq!(service.kinds(), kinds, "over one connection");
+}
+
+#[test]
+fn what_is_said_unasked_is_heard() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    service.say(UPDATE, &zstd("another"));
+    service.say(UPDATE, &zstd("h1"));
+    let codec = Heard::Codec {
+        client_hash: "h1".to_owned(),
+        codec: "zstd",
+    };
+    assert_eq!(hear(&mut veltix, "the update", |_| true), codec);
+    service.say(REPORT_NOW, &json!({"client_hashes": ["h1"]}));
+    let asked = Heard::ReportNow {
+        client_hashes: Some(vec!["h1".to_owned()]),
+    };
+    assert_eq!(hear(&mut veltix, "what is asked for", |_| true), asked);
+    service.say(999, &json!({}));
+    service.say(REPORT_NOW, &json!({}));
+    let asked = Heard::ReportNow {
+        client_hashes: None,
+    };
+    assert_eq!(hear(&mut veltix, "what is asked of all", |_| true), asked);
+}
+
+#[test]
+fn a_token_is_refused_in_words_that_do_not_show_it() {
+    let service = Service::with(|_, message| {
+        let token = message["token"].as_str().unwrap();
+        Some(json!({"error": format!("{token} is wrong"), "status": 401}))
+    });
+    let failure = register(&mut veltix_at(service.port(), Some("wrong-token")), "1").unwrap_err();
+    let refused = Failure::Refused("401 [masked] is wrong".to_owned());
+    assert_eq!(failure, refused);
+    assert_eq!(service.kinds(), [HELLO]);
+}
+
+#[test]
+fn the_clients_of_a_connection_that_broke_are_on_the_next_one() {
+    let service = Service::with(|kind, message| match kind {
+        RESUME => Some(json!({"unknown": ["h1", "somebody"]})),
+        _ => service::answer(kind, message),
+    });
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    register(&mut veltix, "2").unwrap();
+    service.break_off();
+    let unknown = Heard::Unknown {
+        client_hash: "h1".to_owned(),
+    };
+    hear(&mut veltix, "who is not known", |heard| *heard == unknown);
+    assert_eq!(
+        service.told(RESUME),
+        [json!({"client_hashes": ["h1", "h2"]})]
+    );
+    assert_eq!(veltix.names.all(), ["h2"]);
+}
+
+#[test]
+fn a_service_that_is_not_there_is_found_out_at_once() {
+    let port = Service::start().end();
+    let mut veltix = veltix_at(port, None);
+    let failure = register(&mut veltix, "1").unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    assert_eq!(veltix.look_at(), None, "there is nothing to look for");
+}
+
+/// What was said over a connection that has just broken is said again, over another one.
+#[test]
+fn a_connection_that_broke_costs_no_message() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    let port = service.end();
+    let service = Service::at(port, service::answer);
+    assert!(register(&mut veltix, "2").is_ok());
+    assert_eq!(service.kinds(), [HELLO, RESUME, REGISTER]);
+}

@@ -1,0 +1,197 @@
+//! What comes unasked, and what keeps it coming: the connection is made again, and the service is told
+//! who is on it.
+
+use std::time::{Duration, Instant};
+
+use superstream_protocol::link::{REPORT_NOW, RESUME, ReportNow, Resume, Resumed, UPDATE};
+use superstream_veltix::Response;
+
+use super::{Veltix, json};
+use crate::debug;
+use crate::service::line::Backoff;
+use crate::service::updates::{self, Update};
+use crate::service::{Failure, Heard, answer};
+
+/// How often it is looked for, where nothing tells that there is something.
+const EVERY: Duration = Duration::from_secs(2);
+/// Messages that a look takes, however many there are.
+const MAX_MESSAGES: usize = 64;
+/// The service has so long to say that it knows the clients of a new connection: a creator may wait.
+const RESUME_LIMIT: Duration = Duration::from_secs(1);
+/// A connection that serves nobody is kept for so long: the next client does not wait for another.
+pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// What is not understood is told this often.
+const NONSENSE_EVERY: Duration = Duration::from_secs(60);
+
+/// What is kept of it between looks.
+#[derive(Default)]
+pub(super) struct Unasked {
+    looked_at: Option<Instant>,
+    /// The connection serves nobody since then.
+    pub(super) idle_since: Option<Instant>,
+    /// The connection whose service knows who is on it.
+    resumed: u64,
+    /// Of telling it.
+    resuming: Backoff,
+    /// What was heard while something else was said.
+    heard: Vec<Heard>,
+    nonsense_at: Option<Instant>,
+}
+
+impl Veltix {
+    /// Sees to it that there is a connection, whose service knows the clients that were on the last one.
+    pub(super) fn open(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let on = self.link.open(deadline)?;
+        if self.unasked.resumed != on
+            && (self.names.is_empty() || self.unasked.resuming.is_over(Instant::now()))
+        {
+            self.resume(on, deadline);
+        }
+        Ok(())
+    }
+
+    /// What fails is tried again later: nobody waits for it.
+    fn resume(&mut self, on: u64, deadline: Instant) {
+        if self.names.is_empty() {
+            self.unasked.resumed = on;
+            return;
+        }
+        let limit = RESUME_LIMIT.min(self.quiet_limit);
+        match self.resumed(deadline.min(Instant::now() + limit)) {
+            Ok(unknown) => {
+                self.unasked.resumed = on;
+                self.unasked.resuming = Backoff::default();
+                self.unasked.heard.push(Heard::Reached);
+                for client_hash in unknown {
+                    if self.names.remove(&client_hash) {
+                        self.unasked.heard.push(Heard::Unknown { client_hash });
+                    }
+                }
+            }
+            Err(Failure::Refused(reason)) => {
+                debug!("the service is not told who is on the new connection: {reason}");
+                self.unasked.resumed = on;
+            }
+            Err(failure) => {
+                let pause = self.unasked.resuming.failed();
+                debug!("{failure}; the new connection is told in {pause:.1?}");
+            }
+        }
+    }
+
+    fn resumed(&mut self, deadline: Instant) -> Result<Vec<String>, Failure> {
+        let client_hashes = self.names.all();
+        // Each of them may be unknown.
+        let longest = answer::longest(client_hashes.len());
+        let content = json(&Resume { client_hashes })?;
+        let body = self.link.request(RESUME, &content, deadline)?;
+        let document = answer::accepted(&body, self.token.as_ref(), longest)?;
+        let resumed: Resumed = answer::message(document)?;
+        Ok(resumed.unknown)
+    }
+
+    /// When to look; not at all where nobody is served and nothing is open.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.unasked.heard.is_empty() {
+            return Some(now);
+        }
+        let is_open = self.link.is_open();
+        if !is_open {
+            return (!self.names.is_empty()).then(|| self.link.open_at());
+        }
+        let last = self.unasked.looked_at;
+        Some(last.map_or(now, |last| last + EVERY))
+    }
+
+    /// One look, with a bounded part of what is to be done.
+    pub(super) fn look_once(&mut self) -> Result<Vec<Heard>, Failure> {
+        let begin = Instant::now();
+        self.unasked.looked_at = Some(begin);
+        let mut heard = std::mem::take(&mut self.unasked.heard);
+        if self.names.is_empty() {
+            self.idle(begin);
+        } else {
+            self.unasked.idle_since = None;
+            if self.link.is_open() || self.link.may_open(begin) {
+                let opened = self.open(begin + self.quiet_limit);
+                // Nothing of what was heard is lost.
+                if heard.is_empty() {
+                    opened?;
+                }
+            }
+        }
+        self.take(&mut heard);
+        heard.append(&mut self.unasked.heard);
+        Ok(heard)
+    }
+
+    /// The process has no client that the service knows.
+    fn idle(&mut self, now: Instant) {
+        let since = *self.unasked.idle_since.get_or_insert(now);
+        if now.duration_since(since) >= IDLE {
+            self.link.close();
+            self.unasked.idle_since = None;
+        }
+    }
+
+    /// Takes what has come.
+    fn take(&mut self, heard: &mut Vec<Heard>) {
+        for _ in 0..MAX_MESSAGES {
+            let Some(message) = self.link.next() else {
+                return;
+            };
+            heard.extend(self.understand(&message));
+        }
+    }
+
+    fn understand(&mut self, message: &Response) -> Option<Heard> {
+        match message.message_type.code() {
+            UPDATE => self.update(&message.content),
+            REPORT_NOW => self.report_now(&message.content),
+            // It is for newer clients, or an answer that came too late.
+            _ => None,
+        }
+    }
+
+    fn update(&mut self, content: &[u8]) -> Option<Heard> {
+        let envelope = match updates::envelope(content, self.token.as_ref()) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                debug!("{error}");
+                return None;
+            }
+        };
+        let named = envelope["client_hash"].as_str();
+        let client_hash = named.filter(|name| self.names.has(name))?.to_owned();
+        match updates::understand(&envelope, self.token.as_ref()) {
+            Ok(Update::Codec(codec)) => Some(Heard::Codec { client_hash, codec }),
+            Ok(Update::NotSupported(kind)) => {
+                debug!("{kind} is not supported: payloads stay as they are");
+                None
+            }
+            Ok(Update::Nothing) => None,
+            Err(error) => self.nonsense(client_hash, error),
+        }
+    }
+
+    fn report_now(&mut self, content: &[u8]) -> Option<Heard> {
+        let document = answer::accepted(content, self.token.as_ref(), answer::longest(0));
+        let asked = document.and_then(answer::message::<ReportNow>);
+        let Ok(ReportNow { client_hashes }) = asked else {
+            debug!("what the service asks for is not understood");
+            return None;
+        };
+        Some(Heard::ReportNow { client_hashes })
+    }
+
+    fn nonsense(&mut self, client_hash: String, error: String) -> Option<Heard> {
+        debug!("{error}");
+        let told = &mut self.unasked.nonsense_at;
+        if told.is_some_and(|at| at.elapsed() < NONSENSE_EVERY) {
+            return None;
+        }
+        *told = Some(Instant::now());
+        Some(Heard::Nonsense { client_hash, error })
+    }
+}
