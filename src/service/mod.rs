@@ -7,6 +7,7 @@
 //! (`heard`): the word to start of a client in `starting`, and updates.
 
 mod answer;
+mod bell;
 mod heard;
 mod http;
 mod late;
@@ -33,6 +34,7 @@ use superstream_protocol::{
     ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken, StartClient,
 };
 
+pub use self::bell::Watch;
 use crate::debug;
 use crate::settings::{Endpoint, Settings};
 
@@ -54,6 +56,10 @@ pub trait Transport: Send {
     fn goodbye(&mut self, client_hash: &str, registration_id: &str) -> Result<Said, Failure>;
     /// When to look for what the service says unasked; `None` where it can say nothing.
     fn look_at(&self) -> Option<Instant> {
+        None
+    }
+    /// What shows at once that there is something to look for; `None` where nothing does now.
+    fn watch(&self) -> Option<Watch<'_>> {
         None
     }
     /// What the service has said unasked. A creator may wait meanwhile, so it takes a moment at most,

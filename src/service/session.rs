@@ -105,7 +105,7 @@ impl Session {
         if let Err(error) = self.start_thread(&mut state) {
             return Asked::Nothing(format!("no thread for it can be started: {error}"));
         }
-        self.shared.work.notify_one();
+        self.shared.work.ring();
         // An earlier registration may have made room for this one.
         self.shared.news.notify_all();
 
@@ -160,14 +160,14 @@ impl Session {
             state.say_goodbye(vec![Arc::clone(client)]);
         }
         drop(state);
-        self.shared.work.notify_one();
+        self.shared.work.ring();
     }
 
     /// A client has its first record in a topic. For hooks: takes no lock. Where the thread misses
     /// it, the topic is told a moment later.
     pub fn has_new_topics(&self) {
-        self.shared.has_new_topics.store(true, Ordering::Relaxed);
-        self.shared.work.notify_one();
+        self.shared.has_new_topics.store(true, Ordering::SeqCst);
+        self.shared.work.ring();
     }
 
     /// What the hooks of clients count on.
@@ -180,7 +180,7 @@ impl Session {
         state.queue.push(message);
         state.has_news = true;
         drop(state);
-        self.shared.work.notify_one();
+        self.shared.work.ring();
         self.shared.news.notify_all();
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use superstream_protocol::StartClient;
 
+use super::bell::Bell;
 use super::late::LateAdvice;
 use super::line::{Backoff, Line};
 use super::members::Members;
@@ -19,7 +20,7 @@ use crate::report::slots::Pool;
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     /// The thread has something to do.
-    pub(super) work: Condvar,
+    pub(super) work: Bell,
     /// A creator that waits may have its answer.
     pub(super) news: Condvar,
     pub(super) response_timeout: Duration,
@@ -59,7 +60,7 @@ impl Shared {
     pub(super) fn new(response_timeout: Duration, publish: fn()) -> Self {
         Self {
             state: Mutex::default(),
-            work: Condvar::new(),
+            work: Bell::default(),
             news: Condvar::new(),
             response_timeout,
             slots: Pool::default(),

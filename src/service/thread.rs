@@ -41,7 +41,8 @@ pub(super) fn run(shared: &Shared, settings: &Settings) {
 }
 
 fn turn(shared: &Shared, transport: &mut dyn Transport) {
-    let news = match next_work(shared, transport.look_at()) {
+    let work = next_work(shared, transport.look_at(), transport.watch().as_ref());
+    let news = match work {
         Work::Publish => {
             boundary::catch(|| (shared.publish)());
             None

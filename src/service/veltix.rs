@@ -17,7 +17,7 @@ use superstream_protocol::{
 use superstream_veltix::Address;
 
 use super::answer::{self, never_sent};
-use super::{Failure, Heard, Registration, Said, Transport};
+use super::{Failure, Heard, Registration, Said, Transport, Watch};
 use crate::settings::Token;
 use link::Link;
 use names::Names;
@@ -126,6 +126,13 @@ impl Transport for Veltix {
 
     fn look_at(&self) -> Option<Instant> {
         self.next_look()
+    }
+
+    fn watch(&self) -> Option<Watch<'_>> {
+        match self.unasked.rests(Instant::now()) {
+            true => None,
+            false => self.link.watch(),
+        }
     }
 
     fn look(&mut self) -> Result<Vec<Heard>, Failure> {

@@ -1,11 +1,11 @@
 //! What the session's thread does next.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::bell::Watch;
 use super::queue::Waiting;
-use super::state::{Shared, State, wait};
+use super::state::{Shared, State};
 use crate::lock::lock;
 use crate::report::record::Client;
 
@@ -24,12 +24,18 @@ pub(super) enum Work {
 }
 
 /// Waits for work. A creator that waits for an answer waits for nothing else. At `look_at` the service
-/// may have said something unasked.
-pub(super) fn next_work(shared: &Shared, look_at: Option<Instant>) -> Work {
+/// may have said something unasked, and it has where `watch` shows it.
+pub(super) fn next_work(
+    shared: &Shared,
+    look_at: Option<Instant>,
+    watch: Option<&Watch<'_>>,
+) -> Work {
     let mut state = lock(&shared.state);
     state.look_at = look_at;
     loop {
-        if shared.has_new_topics.swap(false, Ordering::Relaxed) {
+        // Before anything is looked at: what changes later rings where it is heard.
+        shared.work.listen(watch);
+        if shared.has_new_topics.swap(false, Ordering::SeqCst) {
             state.members.have_news();
         }
         let settle = |client: &Client| client.settle(&shared.slots);
@@ -38,15 +44,15 @@ pub(super) fn next_work(shared: &Shared, look_at: Option<Instant>) -> Work {
         state.tidy_starting();
         let now = Instant::now();
         if let Some(work) = state.next_work(now) {
+            shared.work.is_busy();
             return work;
         }
-        state = match state.next_at() {
-            Some(at) => wait(&shared.work, state, at.saturating_duration_since(now)),
-            None => shared
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
-        };
+        let until = state.next_at();
+        let (waited, shows) = shared.work.wait(&shared.state, state, until, watch);
+        state = waited;
+        if shows {
+            state.look_at = Some(Instant::now());
+        }
     }
 }
 

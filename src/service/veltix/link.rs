@@ -1,17 +1,18 @@
 //! The one connection of the process: opened when something is to be said, and opened again when it
 //! broke.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use superstream_protocol::link::{HELLO, Hello};
 use superstream_veltix::{
-    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, Response,
+    Address, Connection, ConnectionOptions, Error, MessageType, Request, Response,
 };
 
 use super::json;
-use crate::service::Failure;
 use crate::service::answer::{self, short};
 use crate::service::line::Backoff;
+use crate::service::{Failure, Watch};
 use crate::settings::Token;
 
 /// A service that is silent for so long is asked whether it is there, and is gone after twice as long.
@@ -55,6 +56,11 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         self.connection.is_some()
+    }
+
+    /// Which connection is open, as far as is known.
+    pub(super) fn current(&self) -> Option<u64> {
+        self.connection.as_ref().map(|_| self.count)
     }
 
     /// When a connection that nobody waits for may be made.
@@ -121,10 +127,23 @@ impl Link {
 
     /// What the service has said unasked, if anything lies there.
     pub(super) fn next(&mut self) -> Option<Response> {
-        match self.speak(|connection| connection.next(Instant::now())) {
-            Ok(Next::Message(message)) => Some(message),
-            _ => None,
-        }
+        self.speak(Connection::try_next).ok().flatten()
+    }
+
+    /// What shows that something lies there, or that what waits can be sent.
+    pub(super) fn watch(&self) -> Option<Watch<'_>> {
+        let connection = self.connection.as_ref()?;
+        let waits = connection.waits();
+        Some(Watch {
+            socket: connection.as_fd(),
+            readable: waits.readable,
+            writable: waits.writable,
+        })
+    }
+
+    /// When the connection is to be looked at, whatever shows.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.connection.as_ref()?.waits().until
     }
 
     fn speak<T>(
@@ -137,14 +156,16 @@ impl Link {
         let said = speak(connection);
         match &said {
             Err(Error::TimedOut | Error::Stalled) => self.is_suspect = true,
-            Err(Error::Io(_) | Error::Closed(_)) => self.forget(),
+            // The last one: so much came unasked that the answer is not to be had.
+            Err(Error::Io(_) | Error::Closed(_) | Error::WrongState(_)) => self.forget(),
             _ => {}
         }
         self.drop_closed();
         said
     }
 
-    /// Nothing is to be said or heard for a while. The service sees by it that we are gone.
+    /// Nothing is to be said or heard for a while. The service sees by it that we are gone, even where
+    /// a forked child still has a copy of the socket.
     pub(super) fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
             // Nobody waits for what is still to be written.

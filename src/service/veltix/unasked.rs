@@ -12,8 +12,10 @@ use crate::service::line::Backoff;
 use crate::service::updates::{self, Update};
 use crate::service::{Failure, Heard, answer};
 
-/// How often it is looked for, where nothing tells that there is something.
-const EVERY: Duration = Duration::from_secs(2);
+/// Looks that may follow upon each other; beyond, one comes after each pause. A service that says
+/// something all the time must not keep the thread busy.
+const BURST: u32 = 32;
+const PAUSE: Duration = Duration::from_millis(50);
 /// Messages that a look takes, however many there are.
 const MAX_MESSAGES: usize = 64;
 /// The service has so long to say that it knows the clients of a new connection: a creator may wait.
@@ -26,7 +28,8 @@ const NONSENSE_EVERY: Duration = Duration::from_secs(60);
 /// What is kept of it between looks.
 #[derive(Default)]
 pub(super) struct Unasked {
-    looked_at: Option<Instant>,
+    /// When all looks are made up for, with a pause for each.
+    made_up_at: Option<Instant>,
     /// The connection serves nobody since then.
     pub(super) idle_since: Option<Instant>,
     /// The connection whose service knows who is on it.
@@ -36,6 +39,23 @@ pub(super) struct Unasked {
     /// What was heard while something else was said.
     heard: Vec<Heard>,
     nonsense_at: Option<Instant>,
+}
+
+impl Unasked {
+    fn looks(&mut self, now: Instant) {
+        let made_up = self.made_up_at.map_or(now, |at| at.max(now));
+        self.made_up_at = Some(made_up + PAUSE);
+    }
+
+    /// When the next look may follow.
+    fn rested_at(&self) -> Option<Instant> {
+        self.made_up_at?.checked_sub(PAUSE * BURST)
+    }
+
+    /// Whether it must wait.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.rested_at().is_some_and(|at| at > now)
+    }
 }
 
 impl Veltix {
@@ -96,18 +116,26 @@ impl Veltix {
         if !self.unasked.heard.is_empty() {
             return Some(now);
         }
-        let is_open = self.link.is_open();
-        if !is_open {
+        if !self.link.is_open() {
             return (!self.names.is_empty()).then(|| self.link.open_at());
         }
-        let last = self.unasked.looked_at;
-        Some(last.map_or(now, |last| last + EVERY))
+        let ending = match (self.names.is_empty(), self.unasked.idle_since) {
+            (false, _) => None,
+            (true, Some(since)) => Some(since + IDLE),
+            (true, None) => Some(now),
+        };
+        let resuming = self.link.current() != Some(self.unasked.resumed);
+        let resuming = resuming.then(|| self.unasked.resuming.not_before(now));
+        let due = [self.link.look_at(), ending, resuming];
+        let rested = self.unasked.rested_at();
+        let due = due.into_iter().flatten().min()?;
+        Some(rested.map_or(due, |at| at.max(due)))
     }
 
     /// One look, with a bounded part of what is to be done.
     pub(super) fn look_once(&mut self) -> Result<Vec<Heard>, Failure> {
         let begin = Instant::now();
-        self.unasked.looked_at = Some(begin);
+        self.unasked.looks(begin);
         let mut heard = std::mem::take(&mut self.unasked.heard);
         if self.names.is_empty() {
             self.idle(begin);
