@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use superstream_protocol::link::{CONFIGURE, ERROR, GOODBYE, Goodbye, REGISTER, REPORT};
 use superstream_protocol::{
-    ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
+    ClientConfigUpdate, ClientError, RegisterClient, Registered, ReportTaken, Reports, ReportsTaken,
 };
 use superstream_veltix::Address;
 
@@ -73,6 +73,19 @@ impl Veltix {
         answered.map(|_| Said::Yes)
     }
 
+    /// After an error of our own the service knows clients that this transport has never heard of: it
+    /// is told that they are here.
+    fn find_again(&mut self, reports: &Reports, taken: &ReportsTaken) {
+        let goes_on = reports.reports.iter().filter(|report| !report.last);
+        for name in goes_on.map(|report| &report.client_hash) {
+            let is_known = |taken: &ReportTaken| taken.client_hash == *name && !taken.unknown;
+            if !self.names.has(name) && taken.reports.iter().any(is_known) {
+                self.names.add(name);
+                self.unasked.resumes();
+            }
+        }
+    }
+
     fn quiet_deadline(&self) -> Instant {
         Instant::now() + self.quiet_limit
     }
@@ -105,6 +118,7 @@ impl Transport for Veltix {
         for report in taken.reports.iter().filter(|report| report.unknown) {
             self.names.remove(&report.client_hash);
         }
+        self.find_again(reports, &taken);
         Ok(taken)
     }
 

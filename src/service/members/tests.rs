@@ -149,3 +149,24 @@ fn closed_clients_are_merged_whoever_closed_first() {
     let records = kept.map(|measured| measured.all_topics().delivered.records);
     assert_eq!(records.sum::<u64>(), all.len() as u64, "nothing is lost");
 }
+
+/// However often that is asked, in all not more than once a second.
+#[test]
+fn reports_that_are_asked_for_come_at_once_and_not_all_the_time() {
+    let (client, mut members) = alone(0, 0);
+    client.measured_in_test(Measured::default());
+    assert!(draft_of(&mut members).is_none(), "it has no news");
+    members.report_now(Some(&["another".to_owned()]));
+    assert!(draft_of(&mut members).is_none());
+    let begin = Instant::now();
+    members.report_now(Some(&["client-0".to_owned()]));
+    assert!(members.due().is_some_and(|at| at <= Instant::now()));
+    let draft = draft_of(&mut members).expect("without news");
+    members.taken(&draft);
+    assert!(draft_of(&mut members).is_none());
+    for _ in 0..1000 {
+        members.report_now(None);
+        let due = members.due().unwrap();
+        assert!(due >= begin + ASKED_EVERY && due <= Instant::now() + ASKED_EVERY);
+    }
+}

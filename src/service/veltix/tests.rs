@@ -1,6 +1,10 @@
 //! Against a scripted service on the Veltix server of the workspace.
 
+mod away;
+mod creators;
 mod service;
+
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use superstream_nats_server::wait_until;
@@ -9,6 +13,8 @@ use superstream_protocol::{ClientKind, ClientReport};
 
 use self::service::Service;
 use super::*;
+use crate::lock::lock;
+use crate::service::bell::Bell;
 
 fn veltix_at(port: u16, token: Option<&str>) -> Veltix {
     let token = token.map(|text| Token::parse(text).unwrap());
@@ -186,4 +192,104 @@ fn a_connection_that_broke_costs_no_message() {
     let service = Service::at(port, service::answer);
     assert!(register(&mut veltix, "2").is_ok());
     assert_eq!(service.kinds(), [HELLO, RESUME, REGISTER]);
+}
+
+/// Nothing else is due for long: the socket alone tells.
+#[test]
+fn what_is_said_shows_at_the_socket() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    let (bell, mutex) = (Bell::default(), Mutex::new(()));
+    wait_until("a look that finds nothing", || {
+        veltix.look().unwrap();
+        let far = Instant::now() + Duration::from_secs(10);
+        veltix.look_at().is_some_and(|at| at > far)
+    });
+    service.say(UPDATE, &zstd("h1"));
+    let watch = veltix.watch().unwrap();
+    let state = lock(&mutex);
+    bell.listen(Some(&watch));
+    let (_state, shows) = bell.wait(&mutex, state, None, Some(&watch));
+    assert!(shows);
+}
+
+/// A look takes its part of a flood, and looks their part of the thread.
+#[test]
+fn a_flood_keeps_nobody() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    for _ in 0..10_000 {
+        service.say(UPDATE, &zstd("h1"));
+    }
+    assert!(veltix.look().unwrap().len() <= 64);
+    assert_eq!(veltix.configure(&config("h1")), Ok(Said::Yes));
+    let rests = (0..10_000).any(|_| {
+        veltix.look().unwrap();
+        veltix.watch().is_none()
+    });
+    assert!(rests, "it is looked at all the time");
+    assert!(veltix.look_at().is_some());
+    wait_until("that it is heard again", || veltix.watch().is_some());
+}
+
+/// Nonsense is told once in a while, however much of it comes.
+#[test]
+fn an_update_that_is_none_is_told() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    for _ in 0..3 {
+        service.say(
+            UPDATE,
+            &json!({"client_hash": "h1", "type": "CompressionUpdate"}),
+        );
+        service.say(UPDATE, &json!("nonsense"));
+        service.say(REPORT_NOW, &json!({"client_hashes": 1}));
+    }
+    service.say(UPDATE, &zstd("h1"));
+    let mut heard = Vec::new();
+    wait_until("the update", || {
+        heard.extend(veltix.look().unwrap());
+        heard
+            .iter()
+            .any(|heard| matches!(heard, Heard::Codec { .. }))
+    });
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(matches!(heard[0], Heard::Nonsense { .. }), "{heard:?}");
+}
+
+/// Of an error of our own nothing is left but the clients.
+#[test]
+fn a_client_that_reports_is_on_the_connection() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    veltix.report(&report("h1")).unwrap();
+    hear(&mut veltix, "that it is told", |heard| {
+        *heard == Heard::Reached
+    });
+    assert_eq!(service.told(RESUME), [json!({"client_hashes": ["h1"]})]);
+}
+
+#[test]
+fn a_forked_child_neither_ends_the_link_nor_speaks_over_it() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    // SAFETY: the child frees what it has and ends at once; glibc keeps its allocator usable there.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(veltix);
+        // SAFETY: ends this process, and nothing of the parent's runs in it.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: our own child, and room for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(veltix.configure(&config("h1")), Ok(Said::Yes));
+    assert_eq!(service.kinds(), [HELLO, REGISTER, CONFIGURE]);
+    service.say(UPDATE, &zstd("h1"));
+    let is_codec = |heard: &Heard| matches!(heard, Heard::Codec { .. });
+    hear(&mut veltix, "the update", is_codec);
 }

@@ -32,12 +32,12 @@ pub(super) struct Unasked {
     made_up_at: Option<Instant>,
     /// The connection serves nobody since then.
     pub(super) idle_since: Option<Instant>,
-    /// The connection whose service knows who is on it.
+    /// The connection whose service knows who is on it; they are counted from 1.
     resumed: u64,
     /// Of telling it.
     resuming: Backoff,
     /// What was heard while something else was said.
-    heard: Vec<Heard>,
+    pub(super) heard: Vec<Heard>,
     nonsense_at: Option<Instant>,
 }
 
@@ -45,6 +45,11 @@ impl Unasked {
     fn looks(&mut self, now: Instant) {
         let made_up = self.made_up_at.map_or(now, |at| at.max(now));
         self.made_up_at = Some(made_up + PAUSE);
+    }
+
+    /// The service is to be told who is on the connection, once more.
+    pub(super) fn resumes(&mut self) {
+        self.resumed = 0;
     }
 
     /// When the next look may follow.

@@ -1,7 +1,6 @@
 //! A service for tests, by a script.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use superstream_protocol::link::{HELLO, REGISTER, REPORT, RESUME};
@@ -74,6 +73,12 @@ impl Service {
         assert!(said.sent > 0 && said.failed.is_empty(), "{said:?}");
     }
 
+    /// Says it, unless there is no room.
+    pub(super) fn flood(&self, kind: u16, value: &Value) {
+        let request = Request::new(MessageType::of(kind), value.to_string());
+        self.server.broadcast(&request, &[]);
+    }
+
     pub(super) fn connections(&self) -> usize {
         self.server.clients().len()
     }
@@ -110,9 +115,4 @@ pub(super) fn answer(kind: u16, message: &Value) -> Option<Value> {
         RESUME => json!({"unknown": []}),
         _ => json!({}),
     })
-}
-
-/// Longer than anything takes; nothing waits for it to pass.
-pub(super) fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(60)
 }
