@@ -134,7 +134,7 @@ fn a_host_that_cannot_be_used() {
         "localhost:99999",
         "nats://user:a-password@127.0.0.1:1",
         "nats://127.0.0.1:1/a-path",
-        "veltix://127.0.0.1:1",
+        "ws://127.0.0.1:1",
         "ftp://127.0.0.1:1",
         "http://",
         "http://user:a-password@127.0.0.1:1",

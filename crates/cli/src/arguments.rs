@@ -72,7 +72,8 @@ pub enum Task {
 /// What `superstream run` is given.
 #[derive(Args)]
 pub struct Run {
-    /// The service's address, as in SUPERSTREAM_HOST: https://HOST, nats://HOST, tls://HOST
+    /// The service's address, as in SUPERSTREAM_HOST: https://HOST, nats://HOST, tls://HOST,
+    /// veltixs://HOST
     #[arg(long, value_name = "URL")]
     pub host: Option<OsString>,
 

@@ -69,6 +69,8 @@ mod tests {
             "nats://h:4222",
             "tls://h",
             "h:4222",
+            "veltix://h",
+            "veltixs://h:8080",
             "s.example.com",
         ] {
             assert_eq!(check_host(OsStr::new(good)), Ok(()), "{good}");
@@ -78,7 +80,8 @@ mod tests {
             "https://u:secret@h",
             "nats://u:secret@h",
             "u:secret@h",
-            "veltix://h",
+            "ws://h",
+            "veltix://u:secret@h",
             "a b",
             "http://h\n",
             " ",

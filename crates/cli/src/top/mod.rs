@@ -100,9 +100,14 @@ fn asked(options: &Top) -> Result<(Endpoint, TokenSource), String> {
     let endpoint = endpoint.map_err(|error| {
         format!("{name} {error}; write it as https://HOST:PORT or http://HOST:PORT")
     })?;
-    if let Endpoint::Nats(_) = endpoint {
+    let other = match endpoint {
+        Endpoint::Http(_) => None,
+        Endpoint::Nats(_) => Some("NATS"),
+        Endpoint::Veltix(_) => Some("Veltix"),
+    };
+    if let Some(other) = other {
         return Err(format!(
-            "{name} is an address of NATS ({endpoint}), and clients are shown over HTTP alone: give \
+            "{name} is an address of {other} ({endpoint}), and clients are shown over HTTP alone: give \
              the service's own address with --host https://HOST:PORT"
         ));
     }

@@ -267,7 +267,7 @@ fn settings_that_cannot_be_meant() {
     run(&["--host", "https://user:pass@h"]).complains(125, &["--token-file"]);
     run(&["--host", "u:pass@h"]).complains(125, &["--host", "--token-file"]);
     run(&["--host", "h:99999"]).complains(125, &["--host", "nats://"]);
-    run(&["--host", "veltix://h"]).complains(125, &["veltix://", "https://"]);
+    run(&["--host", "ws://h"]).complains(125, &["ws://", "https://"]);
     run(&["--host", ""]).complains(125, &["--host is empty"]);
     run(&["--token-file", "missing"]).complains(125, &["missing", "cannot be read"]);
     run(&["--token-file", "."]).complains(125, &["no regular file"]);

@@ -242,10 +242,16 @@ fn what_cannot_be_asked_is_told() {
     stage
         .output(&["top", "--host", "https://user:pw-secret@h"])
         .complains(2, &["--host has credentials"]);
-    for host in ["nats://h", "tls://h:4222", "h"] {
+    for (host, of) in [
+        ("nats://h", "NATS"),
+        ("tls://h:4222", "NATS"),
+        ("h", "NATS"),
+        ("veltix://h", "Veltix"),
+        ("veltixs://h:1", "Veltix"),
+    ] {
         stage
             .output(&["top", "--host", host])
-            .complains(2, &["--host is an address of NATS", "https://"]);
+            .complains(2, &[&format!("--host is an address of {of}"), "https://"]);
     }
     stage
         .output(&["top", "--host", "http://h", "--token-file", "missing"])
