@@ -15,6 +15,7 @@ mod line;
 mod members;
 mod nats;
 mod queue;
+mod reopening;
 mod round;
 #[cfg(test)]
 mod scripted;

@@ -8,7 +8,7 @@ use superstream_nats::{Address, Connection, Error, Message, Options, ServerInfo,
 use crate::debug;
 use crate::service::Failure;
 use crate::service::answer::short;
-use crate::service::line::Backoff;
+use crate::service::reopening::{PROOF_LIMIT, Reopening};
 use crate::settings::Token;
 
 /// The user that all Superstream clients are to a server.
@@ -19,10 +19,6 @@ const NO_TOKEN: &str = "no-auth";
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// What may lie here until the next look: a creator may wait for some of it.
 const MAX_KEPT_BYTES: usize = 512 * 1024;
-/// How long a server that kept us waiting may take to show that it is there.
-const PROOF_LIMIT: Duration = Duration::from_secs(1);
-/// A connection that ends earlier has shown nothing: the pauses before the next ones go on growing.
-const PROVEN_AFTER: Duration = Duration::from_secs(10);
 /// Servers of one cluster that are remembered.
 const MAX_OTHERS: usize = 16;
 
@@ -33,12 +29,7 @@ pub(super) struct Link {
     /// Servers of the cluster that an earlier connection told of.
     others: Vec<Address>,
     connection: Option<Connection>,
-    /// How many connections there were.
-    count: u64,
-    /// When the last one was made.
-    opened: Instant,
-    /// Of connections that nobody waits for.
-    backoff: Backoff,
+    reopening: Reopening,
     /// Something was not answered in time: the server itself may be gone.
     is_suspect: bool,
 }
@@ -60,21 +51,19 @@ impl Link {
             token,
             others: Vec::new(),
             connection: None,
-            count: 0,
-            opened: Instant::now(),
-            backoff: Backoff::default(),
+            reopening: Reopening::default(),
             is_suspect: false,
         }
     }
 
     /// Which connection is open, as far as is known.
     pub(super) fn current(&self) -> Option<u64> {
-        self.connection.as_ref().map(|_| self.count)
+        self.connection.as_ref().map(|_| self.reopening.last())
     }
 
     /// When a connection that nobody waits for may be made.
     pub(super) fn open_at(&self) -> Instant {
-        self.backoff.not_before(Instant::now())
+        self.reopening.at()
     }
 
     /// Sees to it that there is a connection; which one.
@@ -89,12 +78,12 @@ impl Link {
             self.forget();
         }
         if self.connection.is_some() {
-            return Ok(self.count);
+            return Ok(self.reopening.last());
         }
         let options = match &self.options {
             Ok(options) => options,
             Err(reason) => {
-                self.backoff.failed();
+                self.reopening.failed();
                 return Err(Failure::Refused(reason.clone()));
             }
         };
@@ -102,12 +91,11 @@ impl Link {
             Ok(connection) => {
                 self.others = others_of(&connection);
                 self.connection = Some(connection);
-                self.count += 1;
-                self.opened = Instant::now();
-                Ok(self.count)
+                self.reopening.opened();
+                Ok(self.reopening.last())
             }
             Err(error) => {
-                self.backoff.failed();
+                self.reopening.failed();
                 Err(self.failure(&error))
             }
         }
@@ -226,15 +214,12 @@ impl Link {
         }
     }
 
-    /// The connection broke. Those who lost it together do not come back together.
+    /// The connection broke.
     pub(super) fn forget(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.others = others_of(&connection);
             connection.close();
-            if self.opened.elapsed() >= PROVEN_AFTER {
-                self.backoff = Backoff::default();
-            }
-            self.backoff.failed();
+            self.reopening.broke();
         }
     }
 

@@ -11,7 +11,7 @@ use superstream_veltix::{
 
 use super::json;
 use crate::service::answer::{self, short};
-use crate::service::line::Backoff;
+use crate::service::reopening::{PROOF_LIMIT, Reopening};
 use crate::service::{Failure, Watch};
 use crate::settings::Token;
 
@@ -19,10 +19,6 @@ use crate::settings::Token;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// The longest message, in both directions. Answers and what is said unasked are held to less.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-/// How long a service that kept us waiting may take to show that it is there.
-const PROOF_LIMIT: Duration = Duration::from_secs(1);
-/// A connection that ends earlier has shown nothing: the pauses before the next ones go on growing.
-const PROVEN_AFTER: Duration = Duration::from_secs(10);
 
 /// A connection, and what it takes to make one.
 pub(super) struct Link {
@@ -30,12 +26,7 @@ pub(super) struct Link {
     options: Result<ConnectionOptions, String>,
     token: Option<Token>,
     connection: Option<Connection>,
-    /// How many connections there were.
-    count: u64,
-    /// When the last one was made.
-    opened: Instant,
-    /// Of connections that nobody waits for.
-    backoff: Backoff,
+    reopening: Reopening,
     /// Something was not answered in time: the service itself may be gone.
     is_suspect: bool,
 }
@@ -47,9 +38,7 @@ impl Link {
             options: options(server).map_err(|error| short(&error)),
             token,
             connection: None,
-            count: 0,
-            opened: Instant::now(),
-            backoff: Backoff::default(),
+            reopening: Reopening::default(),
             is_suspect: false,
         }
     }
@@ -60,16 +49,16 @@ impl Link {
 
     /// Which connection is open, as far as is known.
     pub(super) fn current(&self) -> Option<u64> {
-        self.connection.as_ref().map(|_| self.count)
+        self.connection.as_ref().map(|_| self.reopening.last())
     }
 
     /// When a connection that nobody waits for may be made.
     pub(super) fn open_at(&self) -> Instant {
-        self.backoff.not_before(Instant::now())
+        self.reopening.at()
     }
 
     pub(super) fn may_open(&self, now: Instant) -> bool {
-        self.backoff.is_over(now)
+        self.reopening.is_over(now)
     }
 
     /// Sees to it that there is a connection; which one.
@@ -85,13 +74,12 @@ impl Link {
         if self.connection.is_none() {
             let greeted = self.connect(deadline);
             if greeted.is_err() {
-                self.backoff.failed();
+                self.reopening.failed();
             }
             self.connection = Some(greeted?);
-            self.count += 1;
-            self.opened = Instant::now();
+            self.reopening.opened();
         }
-        Ok(self.count)
+        Ok(self.reopening.last())
     }
 
     /// Connects, and says who we are.
@@ -180,14 +168,11 @@ impl Link {
         }
     }
 
-    /// The connection broke. Those who lost it together do not come back together.
+    /// The connection broke.
     pub(super) fn forget(&mut self) {
         if self.connection.is_some() {
             self.close();
-            if self.opened.elapsed() >= PROVEN_AFTER {
-                self.backoff = Backoff::default();
-            }
-            self.backoff.failed();
+            self.reopening.broke();
         }
     }
 
