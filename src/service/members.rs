@@ -6,6 +6,7 @@
 pub(super) mod closed;
 mod drafts;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -146,9 +147,14 @@ impl Members {
 
     /// The service asks clients to report before they are due: those of these names, or all.
     pub fn report_now(&mut self, names: Option<&[String]>) {
+        let names = names.map(|names| names.iter().map(String::as_str).collect::<BTreeSet<_>>());
         let is_asked = |member: &Member| {
             let hash = member.client.hash();
-            hash.is_some_and(|hash| names.is_none_or(|names| names.contains(&hash)))
+            let is_named = |hash: String| match &names {
+                Some(names) => names.contains(hash.as_str()),
+                None => true,
+            };
+            hash.is_some_and(is_named)
         };
         let mut is_anybody = false;
         let open = |member: &&mut Member| member.life == Life::Open;

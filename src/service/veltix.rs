@@ -54,6 +54,7 @@ impl Veltix {
         deadline: Instant,
     ) -> Result<serde_json::Value, Failure> {
         let content = json(message)?;
+        self.unasked.idle_since = None;
         let is_new = !self.link.is_open();
         self.open(deadline)?;
         let body = match self.link.request(kind, &content, deadline) {

@@ -38,6 +38,10 @@ impl Names {
         self.names.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     pub(super) fn all(&self) -> Vec<String> {
         self.names.keys().cloned().collect()
     }

@@ -96,6 +96,7 @@ impl Veltix {
             Err(Failure::Refused(reason)) => {
                 debug!("the service is not told who is on the new connection: {reason}");
                 self.unasked.resumed = on;
+                self.unasked.heard.push(Heard::Reached);
             }
             Err(failure) => {
                 let pause = self.unasked.resuming.failed();
@@ -209,7 +210,8 @@ impl Veltix {
     }
 
     fn report_now(&mut self, content: &[u8]) -> Option<Heard> {
-        let document = answer::accepted(content, self.token.as_ref(), answer::longest(0));
+        let longest = answer::longest(self.names.len());
+        let document = answer::accepted(content, self.token.as_ref(), longest);
         let asked = document.and_then(answer::message::<ReportNow>);
         let Ok(ReportNow { client_hashes }) = asked else {
             debug!("what the service asks for is not understood");

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use superstream_nats_server::wait_until;
 use superstream_protocol::link::{HELLO, RESUME};
+use superstream_veltix::Address;
 
 use super::service::{self, Service};
 use super::{hear, register, veltix, veltix_at};
+use crate::service::veltix::Veltix;
 use crate::service::veltix::unasked::IDLE;
 use crate::service::{Failure, Heard, Transport};
+use crate::settings::Token;
 
 /// It accepts, by the system's hand, and says nothing.
 #[test]
@@ -36,6 +39,21 @@ fn a_service_that_greets_nobody_is_away() {
         .unwrap_err();
     assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
     assert_eq!(service.kinds(), [HELLO], "nothing before it has answered");
+}
+
+/// What is to be encrypted never goes without.
+#[test]
+fn nothing_is_said_to_a_server_without_tls() {
+    let service = Service::start();
+    let server = Address {
+        tls: true,
+        ..Address::new("127.0.0.1", service.port())
+    };
+    let token = Token::parse("very-secret").ok();
+    let mut veltix = Veltix::new(&server, token, Duration::from_secs(3));
+    let failure = register(&mut veltix, "1").unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    assert!(service.kinds().is_empty());
 }
 
 /// A server that lets clients in and sends them away is not asked more and more often.
