@@ -89,7 +89,20 @@ async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Vec<u8
     }
 }
 
-/// The same, out of bytes that have come already.
+/// The same, out of bytes that have come already and may be too many.
+pub fn parse_bounded<T: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<T, ApiError> {
+    parse(bounded(bytes, most)?)
+}
+
+/// Bytes that have come already, unless they are too many.
+pub fn bounded(bytes: &[u8], most: usize) -> Result<&[u8], ApiError> {
+    match bytes.len() > most {
+        true => Err(ApiError::too_large(most)),
+        false => Ok(bytes),
+    }
+}
+
+/// A message of the protocol, out of JSON.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
         ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))

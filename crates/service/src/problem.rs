@@ -8,6 +8,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use superstream_protocol::Problem;
 
 use crate::directory::ServiceError;
@@ -36,6 +37,13 @@ impl ApiError {
     /// What is wrong and what to do about it.
     pub fn words(&self) -> &str {
         &self.words
+    }
+
+    /// The answer where no status goes beside it.
+    pub fn to_json(&self) -> Vec<u8> {
+        json!({ "error": self.words(), "status": self.status() })
+            .to_string()
+            .into_bytes()
     }
 
     /// A message that is larger than is taken.

@@ -28,18 +28,23 @@ impl fmt::Display for TlsError {
     }
 }
 
-/// What meets clients that speak TLS.
+/// What meets clients that speak HTTPS.
 pub fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let mut config = config(certificates, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What meets clients that speak TLS.
+pub fn config(certificates: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect);
     let chain = chain.map_err(|error| TlsError::Pem(certificates.into(), error))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::Pem(key.into(), e))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Refused)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(TlsError::Refused)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+        .map_err(TlsError::Refused)
 }

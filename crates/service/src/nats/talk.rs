@@ -67,7 +67,7 @@ impl Post {
         let done = self.answer(subject, &message).await;
         let (answer, status, then) = match done {
             Ok(done) => (done.answer, StatusCode::OK.as_u16(), done.then),
-            Err(error) => (words::problem(&error), error.status(), Then::Nothing),
+            Err(error) => (error.to_json(), error.status(), Then::Nothing),
         };
         self.tally.nats_outcome(Outcome::of(status));
         if let Some(reply) = message.reply
@@ -109,7 +109,7 @@ impl Post {
                 Ok(Done::empty().then(then))
             }
             Subject::Errors => {
-                let text = String::from_utf8_lossy(bounded(message, MAX_BODY)?);
+                let text = String::from_utf8_lossy(body::bounded(&message.payload, MAX_BODY)?);
                 let (client, error) =
                     words::error_report(&text).ok_or(ServiceError::UnknownClient)?;
                 let client = named(client)?;
@@ -229,15 +229,8 @@ impl Post {
     }
 }
 
-fn bounded(message: &Message, most: usize) -> Result<&[u8], ApiError> {
-    match message.payload.len() > most {
-        true => Err(ApiError::too_large(most)),
-        false => Ok(&message.payload),
-    }
-}
-
 fn read<T: DeserializeOwned>(message: &Message, most: usize) -> Result<T, ApiError> {
-    body::parse(bounded(message, most)?)
+    body::parse_bounded(&message.payload, most)
 }
 
 /// The client that a message names, if any.

@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use superstream_protocol::{ClientKind, Registered, StartClient, Update};
 
-use crate::problem::ApiError;
 use crate::quiet;
 
 /// The learning factor of a client that names none.
@@ -76,13 +75,6 @@ pub fn update(update: &Update) -> Vec<u8> {
 /// An update that is none: clients ignore kinds that they do not know. The payload is `{}`.
 pub fn look() -> Vec<u8> {
     json!({ "type": "StillThere", "payload": "e30=" })
-        .to_string()
-        .into_bytes()
-}
-
-/// The answer that says no.
-pub fn problem(error: &ApiError) -> Vec<u8> {
-    json!({ "error": error.words(), "status": error.status() })
         .to_string()
         .into_bytes()
 }
