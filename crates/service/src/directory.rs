@@ -2,6 +2,7 @@
 //!
 //! Every call may wait for the disk: call from a thread that may.
 
+mod linked;
 mod listening;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use superstream_protocol::{
     ClientConfigUpdate, ClientError, ClientReport, Mode, RegisterClient, Registered, ReportTaken,
     Reports, ReportsTaken, StartClient, Update, Updates,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::bounds;
 use crate::mask::Masker;
@@ -88,6 +89,7 @@ pub struct Directory {
     observe: bool,
     tally: Arc<Tally>,
     updated: broadcast::Sender<(String, Update)>,
+    rules_changed: watch::Sender<()>,
 }
 
 impl Directory {
@@ -100,6 +102,7 @@ impl Directory {
             observe,
             tally: Arc::default(),
             updated: broadcast::channel(MAX_UPDATES_UNDER_WAY).0,
+            rules_changed: watch::channel(()).0,
         }
     }
 
@@ -111,6 +114,7 @@ impl Directory {
     /// Gives advice by these rules from now on.
     pub fn set_rules(&self, rules: Rules) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+        self.rules_changed.send_replace(());
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -299,27 +303,6 @@ impl Directory {
             .updates(client, after)?
             .ok_or(ServiceError::UnknownClient)?;
         Ok(Updates { updates })
-    }
-
-    /// Has an update ready for a client; it gets it when it asks. The answer is its number.
-    pub fn push_update(
-        &self,
-        client: &str,
-        kind: &str,
-        payload: &str,
-    ) -> Result<u64, ServiceError> {
-        let sequence = self
-            .store
-            .push_update(client, kind, payload)?
-            .ok_or(ServiceError::UnknownClient)?;
-        let update = Update {
-            sequence,
-            kind: kind.to_owned(),
-            payload: payload.to_owned(),
-        };
-        // Where nobody carries updates to clients, they wait for a question.
-        let _ = self.updated.send((client.to_owned(), update));
-        Ok(sequence)
     }
 
     /// A client goes. What is known of it stays for the operator to see, and a report that was

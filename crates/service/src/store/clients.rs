@@ -135,7 +135,8 @@ impl Store {
     pub fn goodbye(&self, hash: &str) -> Result<bool, StoreError> {
         let now = now_ms();
         self.change(|t| {
-            let sql = "UPDATE clients SET gone_ms = coalesce(gone_ms, ?2) WHERE hash = ?1";
+            let sql =
+                "UPDATE clients SET gone_ms = coalesce(gone_ms, ?2), link = NULL WHERE hash = ?1";
             Ok(t.execute(sql, params![hash, now])? > 0)
         })
     }

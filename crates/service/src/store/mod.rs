@@ -8,6 +8,7 @@ mod baselines;
 mod clients;
 mod figures;
 mod history;
+mod links;
 mod prune;
 mod quiet;
 mod reports;

@@ -68,9 +68,11 @@ fn take(
     let Some(client) = reporter(t, &report.client_hash)? else {
         return Ok(Receipt::Unknown);
     };
+    // One whose link ended is there after all; one that said goodbye was overtaken by that.
     t.prepare_cached(
         "UPDATE clients SET seen_ms = ?2, interval_ms = coalesce(?4, interval_ms), \
-         gone_ms = CASE WHEN ?3 THEN coalesce(gone_ms, ?2) ELSE gone_ms END WHERE id = ?1",
+         gone_ms = CASE WHEN ?3 THEN coalesce(gone_ms, ?2) WHEN link IS NULL THEN gone_ms END, \
+         link = CASE WHEN ?3 THEN NULL ELSE link END WHERE id = ?1",
     )?
     .execute(params![client.id, now, report.last, told])?;
     if is_repeated(report, client.sequence) {

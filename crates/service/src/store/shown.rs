@@ -54,6 +54,16 @@ fn summary_tables() -> String {
 /// Finds a page of clients. The few that are alive are found by their index, and their rows read
 /// one by one; otherwise the rows are walked from the newest on.
 pub fn page(alive: Option<bool>) -> String {
+    format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY c.id DESC LIMIT ?6",
+        summary_columns("?5", "?7"),
+        summary_tables(),
+        wanted(alive),
+    )
+}
+
+/// Which clients are wanted: after `?1`, of the kind `?2`, and so on.
+fn wanted(alive: Option<bool>) -> String {
     let is_alive = is_alive("?5", "?7");
     let living = format!("c.id IN (SELECT c.id FROM clients c WHERE {is_alive})");
     let wanted = match alive {
@@ -62,14 +72,11 @@ pub fn page(alive: Option<bool>) -> String {
         Some(false) => format!("NOT {is_alive}"),
     };
     format!(
-        "SELECT {} FROM {} WHERE {wanted} AND (?1 IS NULL OR c.id < ?1) \
+        "{wanted} AND (?1 IS NULL OR c.id < ?1) \
          AND (?2 IS NULL OR c.kind = ?2) AND (?3 IS NULL OR c.client_id GLOB ?3) \
          AND NOT EXISTS (SELECT 1 FROM json_each(?4) wanted WHERE NOT EXISTS ( \
               SELECT 1 FROM json_each(c.tags_json) tag WHERE tag.key = wanted.value ->> 0 \
-              AND coalesce(tag.value = wanted.value ->> 1, TRUE))) \
-         ORDER BY c.id DESC LIMIT ?6",
-        summary_columns("?5", "?7"),
-        summary_tables(),
+              AND coalesce(tag.value = wanted.value ->> 1, TRUE)))"
     )
 }
 
@@ -104,6 +111,30 @@ impl Store {
             next,
             ..ClientList::default()
         })
+    }
+
+    /// The names of all clients that the pages together would show, newest first.
+    pub fn matching(&self, query: &ListQuery) -> Result<Vec<String>, StoreError> {
+        let connection = self.lock();
+        let sql = format!(
+            "SELECT c.hash FROM clients c WHERE {} ORDER BY c.id DESC LIMIT ?6",
+            wanted(query.alive)
+        );
+        let mut select = connection.prepare_cached(&sql)?;
+        let rows = select.query_map(
+            params![
+                query.after,
+                query.kind.map(|kind| kind.as_str()),
+                query.client_id.as_deref().map(glob::for_sqlite),
+                serde_json::to_string(&query.tags)?,
+                now_ms(),
+                // All of them.
+                -1,
+                self.interval_ms(),
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// All that is known of a client; `None` where it is unknown.

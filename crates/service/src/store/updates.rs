@@ -6,29 +6,34 @@ use superstream_protocol::Update;
 use super::{MAX_UPDATES_PER_CLIENT, SEEN_STEP, Store, StoreError, find, millis, now_ms};
 
 impl Store {
-    /// Has an update ready for a client. The answer is its sequence number.
-    pub fn push_update(
+    /// Has an update ready for each of these clients that is known. The answer is their sequence
+    /// numbers.
+    pub fn push_updates(
         &self,
-        hash: &str,
+        hashes: &[String],
         kind: &str,
         payload: &str,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Vec<(String, u64)>, StoreError> {
         self.change(|t| {
-            let Some(client) = find(t, hash)? else {
-                return Ok(None);
-            };
-            let sequence: u64 = t.query_row(
-                "UPDATE clients SET last_update = last_update + 1 WHERE id = ?1 \
-                 RETURNING last_update",
-                [client],
-                |row| row.get(0),
-            )?;
-            let sql = "INSERT INTO updates VALUES (?1, ?2, ?3, ?4)";
-            t.execute(sql, params![client, sequence, kind, payload])?;
-            let oldest = sequence.saturating_sub(MAX_UPDATES_PER_CLIENT);
-            let sql = "DELETE FROM updates WHERE client = ?1 AND sequence <= ?2";
-            t.execute(sql, params![client, oldest])?;
-            Ok(Some(sequence))
+            let mut made = Vec::with_capacity(hashes.len());
+            for hash in hashes {
+                let Some(client) = find(t, hash)? else {
+                    continue;
+                };
+                let sequence: u64 = t
+                    .prepare_cached(
+                        "UPDATE clients SET last_update = last_update + 1 WHERE id = ?1 \
+                         RETURNING last_update",
+                    )?
+                    .query_row([client], |row| row.get(0))?;
+                t.prepare_cached("INSERT INTO updates VALUES (?1, ?2, ?3, ?4)")?
+                    .execute(params![client, sequence, kind, payload])?;
+                let oldest = sequence.saturating_sub(MAX_UPDATES_PER_CLIENT);
+                t.prepare_cached("DELETE FROM updates WHERE client = ?1 AND sequence <= ?2")?
+                    .execute(params![client, oldest])?;
+                made.push((hash.clone(), sequence));
+            }
+            Ok(made)
         })
     }
 

@@ -1,0 +1,87 @@
+//! What there is to do for clients that are on a link, and what is sent to them there.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use superstream_protocol::Update;
+use tokio::sync::watch;
+
+use super::{Directory, MAX_UPDATES_UNDER_WAY, ServiceError};
+use crate::view::ListQuery;
+
+/// Updates that are made at once, for as many clients.
+const TOGETHER: usize = 100;
+/// How long those that carry updates are waited for; then they have to look what they missed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have caught up.
+const PAUSE: Duration = Duration::from_millis(1);
+
+impl Directory {
+    /// Clients are on a link of this instance of the service. For each that is known its tags, where
+    /// they are an object.
+    pub fn put_on_link(
+        &self,
+        clients: &[String],
+        instance: i64,
+    ) -> Result<Vec<Option<Option<String>>>, ServiceError> {
+        Ok(self.store.put_on_link(clients, instance)?)
+    }
+
+    /// The last link that these clients were on has ended. Tells how many were there until then.
+    pub fn lose(&self, clients: &[String], instance: i64) -> Result<usize, ServiceError> {
+        Ok(self.store.lose(clients, instance)?)
+    }
+
+    /// Tells of each change of the rules.
+    pub fn rules_changed(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
+    }
+
+    /// All clients that a list would show on its pages.
+    pub fn matching(&self, query: &ListQuery) -> Result<Vec<String>, ServiceError> {
+        Ok(self.store.matching(query)?)
+    }
+
+    /// Has an update ready for a client; it gets it when it asks, or at once over a transport that can
+    /// carry it. The answer is its number.
+    pub fn push_update(
+        &self,
+        client: &str,
+        kind: &str,
+        payload: &str,
+    ) -> Result<u64, ServiceError> {
+        let made = self.push_updates(&[client.to_owned()], kind, payload)?;
+        made.first()
+            .map(|(_, sequence)| *sequence)
+            .ok_or(ServiceError::UnknownClient)
+    }
+
+    /// The same for many. The answer is those that are known, with the numbers.
+    pub fn push_updates(
+        &self,
+        clients: &[String],
+        kind: &str,
+        payload: &str,
+    ) -> Result<Vec<(String, u64)>, ServiceError> {
+        let mut all = Vec::with_capacity(clients.len());
+        let deadline = Instant::now() + PATIENCE;
+        for clients in clients.chunks(TOGETHER) {
+            while self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY && Instant::now() < deadline
+            {
+                sleep(PAUSE);
+            }
+            let made = self.store.push_updates(clients, kind, payload)?;
+            for (client, sequence) in &made {
+                let update = Update {
+                    sequence: *sequence,
+                    kind: kind.to_owned(),
+                    payload: payload.to_owned(),
+                };
+                // Where nobody carries updates to clients, they wait for a question.
+                let _ = self.updated.send((client.clone(), update));
+            }
+            all.extend(made);
+        }
+        Ok(all)
+    }
+}
