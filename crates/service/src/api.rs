@@ -25,8 +25,10 @@ use crate::auth;
 use crate::body::{MAX_REPORTS_BODY, Message};
 use crate::directory::{Directory, ServiceError};
 use crate::metrics;
+use crate::operate;
 use crate::problem::{self, ApiError};
 use crate::tally::Tally;
+use crate::veltix::Links;
 use crate::view::{ClientDetail, ClientList, Health, History, ListQuery, TotalsView};
 
 /// How long a request may take, from its headers to its answer.
@@ -42,9 +44,10 @@ pub const MAX_TAGS: usize = 20;
 
 type Shared = State<Arc<Directory>>;
 
-/// The whole API over a directory, for those who know the token.
-pub fn router(directory: Arc<Directory>, token: Option<Arc<str>>) -> Router {
+/// The whole API over a directory and its links, for those who know the token.
+pub fn router(directory: Arc<Directory>, links: Arc<Links>, token: Option<Arc<str>>) -> Router {
     let tally = directory.tally().clone();
+    let operate = operate::router(directory.clone(), links);
     Router::new()
         .route("/health", get(health))
         .route("/metrics", get(metrics))
@@ -59,6 +62,7 @@ pub fn router(directory: Arc<Directory>, token: Option<Arc<str>>) -> Router {
         .route("/v1/clients/{client_hash}/updates", get(updates))
         .fallback(unknown_path)
         .with_state(directory)
+        .merge(operate)
         .layer(middleware::from_fn_with_state(token, auth::check))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
@@ -252,7 +256,8 @@ fn page(query: Option<&str>) -> Result<(u32, Option<i64>), ApiError> {
     Ok(page)
 }
 
-fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
+/// Which clients are wanted.
+pub(crate) fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
     let (limit, after) = page(query)?;
     let mut list = ListQuery {
         limit,
@@ -282,7 +287,8 @@ fn list_query(query: Option<&str>) -> Result<ListQuery, ApiError> {
     Ok(list)
 }
 
-fn pairs(query: Option<&str>) -> Vec<(String, String)> {
+/// The parameters of a query.
+pub(crate) fn pairs(query: Option<&str>) -> Vec<(String, String)> {
     let query = query.unwrap_or("").as_bytes();
     form_urlencoded::parse(query).into_owned().collect()
 }

@@ -87,6 +87,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE", requires = "nats")]
     nats_ca: Option<PathBuf>,
 
+    /// Serve clients over Veltix here too; port 0 is any free one. `listening on veltix://…` on standard
+    /// output tells which. Encrypted (veltixs://) where there is a certificate
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    veltix: Option<String>,
+
     /// Stop when the process that started this one ends, however it ends
     #[arg(long)]
     exit_with_parent: bool,
@@ -171,6 +176,7 @@ fn run(arguments: Arguments, parent: u32) -> Result<(), Failure> {
         observe: arguments.observe,
         report_interval: Some(arguments.report_interval),
         tls: arguments.tls_cert.zip(arguments.tls_key),
+        veltix: arguments.veltix,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -181,6 +187,9 @@ fn run(arguments: Arguments, parent: u32) -> Result<(), Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::System)?;
         let running = start(options).await.map_err(Failure::Start)?;
         announce(&running.url());
+        if let Some(url) = running.veltix_url() {
+            announce(&url);
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -192,7 +201,7 @@ fn run(arguments: Arguments, parent: u32) -> Result<(), Failure> {
     })
 }
 
-/// The one line on standard output. A reader that has gone away does not stop the service.
+/// A line on standard output for each address. A reader that has gone away does not stop the service.
 fn announce(url: &str) {
     let mut stdout = std::io::stdout().lock();
     let told = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());

@@ -178,8 +178,28 @@ pub fn text(totals: &Totals, tally: &Tally) -> String {
     if let Some(is_up) = tally.is_nats_up() {
         nats(&mut text, is_up, tally);
     }
+    if let Some(count) = tally.links() {
+        links(&mut text, count, tally);
+    }
     text.0.push_str("# EOF\n");
     text.0
+}
+
+/// What there is to tell where the service has links.
+fn links(text: &mut Text, count: u64, tally: &Tally) {
+    let name = "superstream_service_links";
+    let help = "Processes that are connected over Veltix.";
+    text.family(name, Some("gauge"), None, help);
+    text.line(format_args!("{name} {count}"));
+    let (links, clients) = tally.links_lost();
+    let name = "superstream_service_links_lost";
+    let help = "Links that ended since this service was started while clients were on them.";
+    text.counter(name, None, help);
+    text.line(format_args!("{name}_total {links}"));
+    let name = "superstream_service_link_clients_lost";
+    let help = "Clients that were on these, and have not said goodbye.";
+    text.counter(name, None, help);
+    text.line(format_args!("{name}_total {clients}"));
 }
 
 /// What there is to tell where the service speaks NATS too.

@@ -23,6 +23,7 @@ use crate::nats::{Nats, NatsError};
 use crate::rules::{Rules, RulesError};
 use crate::store::{Store, StoreError};
 use crate::tls::{self, TlsError};
+use crate::veltix::{self, Links, Veltix};
 use crate::{api, nats, reload};
 
 /// Connections that are served at once; more wait in the system's queue.
@@ -63,6 +64,8 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// The NATS server to serve clients over too.
     pub nats: Option<nats::Options>,
+    /// `address:port` to serve clients over Veltix at too; port 0 is any free one.
+    pub veltix: Option<String>,
 }
 
 /// Why a service did not start.
@@ -78,6 +81,8 @@ pub enum StartError {
     Listen(String, std::io::Error),
     /// NATS cannot be used.
     Nats(NatsError),
+    /// Veltix cannot be served at this address.
+    Veltix(String, superstream_veltix::Error),
     /// The system gives no threads.
     Runtime(std::io::Error),
 }
@@ -99,6 +104,9 @@ impl fmt::Display for StartError {
             }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Nats(error) => write!(f, "NATS cannot be used: {error}"),
+            Self::Veltix(address, error) => {
+                write!(f, "cannot serve Veltix at {address}: {error}")
+            }
             Self::Runtime(error) => write!(f, "the system gives no threads: {error}"),
         }
     }
@@ -121,6 +129,7 @@ pub struct Running {
     accepting: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
     nats: Option<Nats>,
+    veltix: Option<Veltix>,
 }
 
 impl Running {
@@ -133,6 +142,11 @@ impl Running {
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// Where it listens for links, as clients are told.
+    pub fn veltix_url(&self) -> Option<String> {
+        self.veltix.as_ref().map(Veltix::url)
     }
 
     /// What it knows of its clients.
@@ -151,7 +165,12 @@ impl Running {
                 nats.stop().await;
             }
         };
-        let (accepting, ()) = tokio::join!(self.accepting, nats_stops);
+        let links_stop = async {
+            if let Some(veltix) = self.veltix {
+                veltix.stop().await;
+            }
+        };
+        let (accepting, (), ()) = tokio::join!(self.accepting, nats_stops, links_stop);
         if accepting.is_err() {
             log::error!("the service stopped by itself before it was told to");
         }
@@ -193,7 +212,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let secrets = options.token.iter().chain(nats.map(|nats| &nats.password));
     let masker = Masker::new(secrets.map(String::as_str));
     let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
-    let token = options.token.map(Arc::from);
+    let token: Option<Arc<str>> = options.token.map(Arc::from);
     if token.is_none() {
         log::warn!("no token is set: everyone who reaches {address} is served");
     }
@@ -210,6 +229,19 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
         None => None,
     };
+    let links = Arc::new(Links::default());
+    let veltix = match options.veltix {
+        Some(address) => {
+            let tls = match &options.tls {
+                Some((chain, key)) => Some(tls::config(chain, key).map_err(StartError::Tls)?),
+                None => None,
+            };
+            let (directory, links) = (directory.clone(), links.clone());
+            let started = veltix::start(&address, tls, directory, links, token.clone());
+            Some(started.map_err(|error| StartError::Veltix(address, error))?)
+        }
+        None => None,
+    };
     let mut helpers = vec![tokio::spawn(prune(directory.clone()))];
     if let (Some(file), Some(text)) = (options.rules, text) {
         helpers.push(tokio::spawn(
@@ -218,7 +250,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     }
     let (stop, stopped) = watch::channel(false);
     let running_tls = tls.is_some();
-    let router = api::router(directory.clone(), token);
+    let router = api::router(directory.clone(), links, token);
     let accepting = tokio::spawn(accept(listener, router, tls, stopped));
     Ok(Running {
         address,
@@ -228,6 +260,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         accepting,
         helpers,
         nats,
+        veltix,
     })
 }
 
@@ -327,45 +360,5 @@ where
     };
     if let Err(error) = ended {
         log::debug!("a connection ended early: {error}");
-    }
-}
-
-/// A service for programs that are not asynchronous, on threads of its own. It stops when this
-/// is dropped, which must not be inside an asynchronous program.
-pub struct InProcess {
-    running: Option<Running>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl InProcess {
-    /// Starts a service. When this returns, it listens.
-    pub fn start(options: Options) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
-        let running = runtime.block_on(start(options))?;
-        Ok(Self {
-            running: Some(running),
-            runtime,
-        })
-    }
-
-    /// Where it listens, as clients are told.
-    pub fn url(&self) -> String {
-        self.running.as_ref().map(Running::url).unwrap_or_default()
-    }
-
-    /// What it knows of its clients.
-    pub fn directory(&self) -> Option<&Arc<Directory>> {
-        self.running.as_ref().map(Running::directory)
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            self.runtime.block_on(running.stop());
-        }
     }
 }

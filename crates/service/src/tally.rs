@@ -1,6 +1,6 @@
 //! What the service has done since it was started: counts for `/metrics`.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::nats::MESSAGES;
 use crate::store::Receipt;
@@ -18,6 +18,10 @@ pub struct Tally {
     nats: AtomicU8,
     nats_messages: [AtomicU64; MESSAGES.len()],
     nats_outcomes: [AtomicU64; OUTCOMES.len()],
+    has_links: AtomicBool,
+    links: AtomicU64,
+    links_lost: AtomicU64,
+    clients_lost: AtomicU64,
 }
 
 /// What became of messages that came over NATS.
@@ -110,6 +114,35 @@ impl Tally {
     /// Messages by what became of them.
     pub fn nats_outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
         named(&OUTCOMES, &self.nats_outcomes)
+    }
+
+    /// Notes that the service has links.
+    pub fn serve_links(&self) {
+        self.has_links.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes how many there are.
+    pub fn set_links(&self, links: usize) {
+        self.links.store(links as u64, Ordering::Relaxed);
+    }
+
+    /// How many there are; `None` where none are served.
+    pub fn links(&self) -> Option<u64> {
+        let has_links = self.has_links.load(Ordering::Relaxed);
+        has_links.then(|| self.links.load(Ordering::Relaxed))
+    }
+
+    /// Counts a link that ended with so many clients on it that did not say goodbye.
+    pub fn link_lost(&self, clients: usize) {
+        self.links_lost.fetch_add(1, Ordering::Relaxed);
+        let clients = clients as u64;
+        self.clients_lost.fetch_add(clients, Ordering::Relaxed);
+    }
+
+    /// How many links ended like that, and how many clients were on them.
+    pub fn links_lost(&self) -> (u64, u64) {
+        let links = self.links_lost.load(Ordering::Relaxed);
+        (links, self.clients_lost.load(Ordering::Relaxed))
     }
 
     /// Answers by the class of their status.

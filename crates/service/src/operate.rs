@@ -1,0 +1,184 @@
+//! What operators have sent to clients, over HTTP: updates, and the wish for reports.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{list_query, pairs};
+use crate::ask::ask;
+use crate::body::Message;
+use crate::directory::{Directory, ServiceError};
+use crate::problem::ApiError;
+use crate::veltix::{Links, ask_to_report};
+use crate::view::ListQuery;
+
+/// Longest name of a kind of update, in characters.
+const MAX_KIND: usize = 100;
+/// Longest payload of an update. A hundred of them are kept for each client.
+const MAX_PAYLOAD: usize = 64 * 1024;
+
+#[derive(Clone)]
+struct Operated {
+    directory: Arc<Directory>,
+    links: Arc<Links>,
+}
+
+/// The part of the API for it.
+pub fn router(directory: Arc<Directory>, links: Arc<Links>) -> Router {
+    Router::new()
+        .route("/v1/updates", post(update))
+        .route("/v1/report-now", post(report_now))
+        .with_state(Operated { directory, links })
+}
+
+/// What clients are told.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NewUpdate {
+    #[serde(rename = "type")]
+    kind: String,
+    payload: String,
+}
+
+impl NewUpdate {
+    fn check(&self) -> Result<(), ApiError> {
+        if self.kind.is_empty() || self.kind.chars().count() > MAX_KIND {
+            let words = format!("type must have 1 to {MAX_KIND} characters: CompressionUpdate, …");
+            return Err(ApiError::unprocessable(words));
+        }
+        if self.payload.len() > MAX_PAYLOAD {
+            let words = format!("payload must have at most {MAX_PAYLOAD} bytes");
+            return Err(ApiError::unprocessable(words));
+        }
+        match is_base64(&self.payload) {
+            true => Ok(()),
+            false => Err(ApiError::unprocessable(
+                "payload must be the Base64 of a JSON text: that of {} is e30=",
+            )),
+        }
+    }
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let is_digit = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+    !digits.is_empty()
+        && text.len().is_multiple_of(4)
+        && text.len() - digits.len() <= 2
+        && digits.bytes().all(is_digit)
+}
+
+/// How far something went.
+#[derive(Debug, Serialize)]
+struct Reached {
+    /// The clients that it is for.
+    clients: usize,
+    /// Those of them that are on a link of this instance of the service now.
+    reached: usize,
+}
+
+async fn update(
+    State(Operated { directory, links }): State<Operated>,
+    RawQuery(query): RawQuery,
+    Message(update): Message<NewUpdate>,
+) -> Result<Json<Reached>, ApiError> {
+    let wanted = Wanted::of(query.as_deref())?;
+    update.check()?;
+    ask(directory, move |directory| {
+        let clients = wanted.clients(directory)?;
+        let made = directory.push_updates(&clients, &update.kind, &update.payload)?;
+        let clients: Vec<_> = made.into_iter().map(|(client, _)| client).collect();
+        Ok(Reached {
+            clients: clients.len(),
+            reached: links.of_all(&clients).iter().map(|(_, c)| c.len()).sum(),
+        })
+    })
+    .await
+    .map(Json)
+}
+
+async fn report_now(
+    State(Operated { directory, links }): State<Operated>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Reached>, ApiError> {
+    let wanted = Wanted::of(query.as_deref())?;
+    let clients = ask(directory, move |directory| wanted.clients(directory)).await?;
+    let peers = links.of_all(&clients);
+    let reached = Reached {
+        clients: clients.len(),
+        reached: peers.iter().map(|(_, clients)| clients.len()).sum(),
+    };
+    let peers = peers.into_iter().map(|(peer, of)| (peer, Some(of)));
+    tokio::spawn(ask_to_report(peers.collect()));
+    Ok(Json(reached))
+}
+
+/// Whom something is for.
+enum Wanted {
+    One(String),
+    Matching(ListQuery),
+}
+
+impl Wanted {
+    /// A name that is not understood would make it more than were meant.
+    fn of(query: Option<&str>) -> Result<Self, ApiError> {
+        let (mut one, mut is_all, mut filters) = (None, false, 0);
+        for (name, value) in pairs(query) {
+            match name.as_str() {
+                "client_hash" if one.is_some() => {
+                    let words = "client_hash must be given once: ask once for each client";
+                    return Err(ApiError::bad_request(words));
+                }
+                "client_hash" => one = Some(value),
+                "all" if value == "true" => is_all = true,
+                "all" => return Err(ApiError::bad_request("all must be true, or left out")),
+                "type" | "client_id" | "tag" | "alive" => filters += 1,
+                other => {
+                    let words = format!(
+                        "there is no filter {other:?}: use tag, client_id, type and alive, or \
+                         client_hash, or all=true"
+                    );
+                    return Err(ApiError::bad_request(words));
+                }
+            }
+        }
+        match (one, is_all, filters) {
+            (Some(client), false, 0) => Ok(Self::One(client)),
+            (None, false, 1..) | (None, true, 0) => Ok(Self::Matching(list_query(query)?)),
+            (None, false, 0) => Err(ApiError::bad_request(
+                "say for which clients: give tag, client_id, type or alive as for GET /v1/clients, \
+                 or client_hash, or all=true",
+            )),
+            _ => Err(ApiError::bad_request(
+                "give filters, or client_hash, or all=true: not several of these",
+            )),
+        }
+    }
+
+    fn clients(self, directory: &Directory) -> Result<Vec<String>, ServiceError> {
+        match self {
+            Self::One(client) => directory.client(&client).map(|_| vec![client]),
+            Self::Matching(query) => directory.matching(&query),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_told_from_other_text() {
+        for text in ["e30=", "eyJhIjoxfQ==", "e30g", "+/+/"] {
+            assert!(is_base64(text), "{text}");
+        }
+        for text in [
+            "", "=", "====", "{}", "e30", "e3=0", "e===", "e30=\n", "ä30=",
+        ] {
+            assert!(!is_base64(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Which clients are on which link.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use superstream_veltix::ClientInfo;
+
+/// The clients of one connection, at most.
+pub const MAX_CLIENTS: usize = 10_000;
+
+/// The connections of this instance of the service, and the clients on them.
+#[derive(Default)]
+pub struct Links(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    links: HashMap<u64, Link>,
+    /// The links that a client is on. The last one is the newest: an older one may be half open.
+    of_client: HashMap<String, Vec<u64>>,
+}
+
+struct Link {
+    peer: ClientInfo,
+    since: Instant,
+    is_let_in: bool,
+    clients: HashSet<String>,
+}
+
+impl State {
+    /// The newest link of a client.
+    fn link(&self, client: &str) -> Option<&Link> {
+        self.links.get(self.of_client.get(client)?.last()?)
+    }
+
+    /// Takes a client off a link. Whether that was its last one.
+    fn take_off(&mut self, client: &str, id: u64) -> bool {
+        let Some(links) = self.of_client.get_mut(client) else {
+            return false;
+        };
+        links.retain(|link| *link != id);
+        let is_last = links.is_empty();
+        if is_last {
+            self.of_client.remove(client);
+        }
+        is_last
+    }
+}
+
+impl Links {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has connected.
+    pub fn open(&self, peer: &ClientInfo) {
+        let link = Link {
+            peer: peer.clone(),
+            since: Instant::now(),
+            is_let_in: false,
+            clients: HashSet::new(),
+        };
+        self.state().links.insert(peer.id(), link);
+    }
+
+    /// It has shown that it may ask.
+    pub fn let_in(&self, peer: &ClientInfo) {
+        if let Some(link) = self.state().links.get_mut(&peer.id()) {
+            link.is_let_in = true;
+        }
+    }
+
+    /// Whether it has.
+    pub fn is_let_in(&self, peer: &ClientInfo) -> bool {
+        let state = self.state();
+        state.links.get(&peer.id()).is_some_and(|l| l.is_let_in)
+    }
+
+    /// Whether so many more clients may come onto a link.
+    pub fn has_room(&self, peer: &ClientInfo, more: usize) -> bool {
+        let state = self.state();
+        let link = state.links.get(&peer.id());
+        link.is_some_and(|link| link.clients.len().saturating_add(more) <= MAX_CLIENTS)
+    }
+
+    /// Puts a client onto a link.
+    pub fn put(&self, peer: &ClientInfo, client: &str) {
+        let (mut state, id) = (self.state(), peer.id());
+        let Some(link) = state.links.get_mut(&id) else {
+            return;
+        };
+        link.clients.insert(client.to_owned());
+        let links = state.of_client.entry(client.to_owned()).or_default();
+        links.retain(|link| *link != id);
+        links.push(id);
+    }
+
+    /// A client said goodbye.
+    pub fn forget(&self, client: &str) {
+        let mut state = self.state();
+        for id in state.of_client.remove(client).unwrap_or_default() {
+            if let Some(link) = state.links.get_mut(&id) {
+                link.clients.remove(client);
+            }
+        }
+    }
+
+    /// A connection has ended. The clients that are on no other.
+    pub fn close(&self, peer: &ClientInfo) -> Vec<String> {
+        let (mut state, id) = (self.state(), peer.id());
+        let Some(link) = state.links.remove(&id) else {
+            return Vec::new();
+        };
+        let clients = link.clients.into_iter();
+        clients.filter(|c| state.take_off(c, id)).collect()
+    }
+
+    /// Connections that were let in.
+    pub fn count(&self) -> usize {
+        self.state().links.values().filter(|l| l.is_let_in).count()
+    }
+
+    /// Connections that were made before that and have not been let in.
+    pub fn strangers(&self, before: Instant) -> Vec<ClientInfo> {
+        let state = self.state();
+        let strangers = state.links.values().filter(|l| !l.is_let_in);
+        let strangers = strangers.filter(|link| link.since <= before);
+        strangers.map(|link| link.peer.clone()).collect()
+    }
+
+    /// The newest connection of a client.
+    pub fn of(&self, client: &str) -> Option<ClientInfo> {
+        self.state().link(client).map(|link| link.peer.clone())
+    }
+
+    /// The connections that clients are on.
+    pub fn peers(&self) -> Vec<ClientInfo> {
+        let state = self.state();
+        let links = state.links.values().filter(|l| !l.clients.is_empty());
+        links.map(|link| link.peer.clone()).collect()
+    }
+
+    /// The clients that are on a link.
+    pub fn clients(&self) -> Vec<String> {
+        self.state().of_client.keys().cloned().collect()
+    }
+
+    /// The newest connections of clients, each with those of them that it has.
+    pub fn of_all(&self, clients: &[String]) -> Vec<(ClientInfo, Vec<String>)> {
+        let state = self.state();
+        let mut found: HashMap<u64, (ClientInfo, Vec<String>)> = HashMap::new();
+        for client in clients {
+            if let Some(link) = state.link(client) {
+                let peer = &link.peer;
+                let entry = found.entry(peer.id());
+                let (_, names) = entry.or_insert_with(|| (peer.clone(), Vec::new()));
+                names.push(client.clone());
+            }
+        }
+        found.into_values().collect()
+    }
+}
