@@ -39,6 +39,24 @@ impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for 
     }
 }
 
+/// What an operator says: no message of the protocol, whose names for kinds it does not share.
+pub struct Order<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Order<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        check_type(&parts.headers)?;
+        let value = json(&read(&parts.headers, body, MAX_BODY).await?)?;
+        // serde would also take a list.
+        match value.is_object() {
+            true => understand(value).map(Self),
+            false => Err(ApiError::unprocessable("the message must be a JSON object")),
+        }
+    }
+}
+
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers
         .get(CONTENT_TYPE)
@@ -104,15 +122,23 @@ pub fn bounded(bytes: &[u8], most: usize) -> Result<&[u8], ApiError> {
 
 /// A message of the protocol, out of JSON.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
-    })?;
+    let mut value = json(bytes)?;
     shape::check(&value).map_err(ApiError::unprocessable)?;
     for (name, field) in value.as_object_mut().into_iter().flatten() {
         if name != CONFIGURATION {
             whole_numbers(field);
         }
     }
+    understand(value)
+}
+
+fn json(bytes: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::bad_request(format!("the body is not JSON that can be read: {error}"))
+    })
+}
+
+fn understand<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let words = format!("the message is not as docs/openapi.yaml has it: {error}");
         ApiError::unprocessable(words)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{list_query, pairs};
 use crate::ask::ask;
-use crate::body::Message;
+use crate::body::Order;
 use crate::directory::{Directory, ServiceError};
 use crate::problem::ApiError;
 use crate::veltix::{Links, ask_to_report};
@@ -83,7 +83,7 @@ struct Reached {
 async fn update(
     State(Operated { directory, links }): State<Operated>,
     RawQuery(query): RawQuery,
-    Message(update): Message<NewUpdate>,
+    Order(update): Order<NewUpdate>,
 ) -> Result<Json<Reached>, ApiError> {
     let wanted = Wanted::of(query.as_deref())?;
     update.check()?;

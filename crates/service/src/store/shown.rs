@@ -117,7 +117,9 @@ impl Store {
     pub fn matching(&self, query: &ListQuery) -> Result<Vec<String>, StoreError> {
         let connection = self.lock();
         let sql = format!(
-            "SELECT c.hash FROM clients c WHERE {} ORDER BY c.id DESC LIMIT ?6",
+            "SELECT c.hash, {} FROM clients c WHERE {} ORDER BY c.id DESC LIMIT ?6",
+            // Has all parameters used, as they are in a page.
+            is_alive("?5", "?7"),
             wanted(query.alive)
         );
         let mut select = connection.prepare_cached(&sql)?;

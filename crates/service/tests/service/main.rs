@@ -13,3 +13,4 @@ mod nats;
 mod process;
 mod reports;
 mod savings;
+mod veltix;

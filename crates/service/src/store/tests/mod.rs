@@ -133,9 +133,9 @@ fn everything_is_bounded() {
     for n in 1..=updates {
         assert_eq!(
             store
-                .push_update(&hash, "CompressionUpdate", "e30=")
+                .push_updates(std::slice::from_ref(&hash), "CompressionUpdate", "e30=")
                 .unwrap(),
-            Some(n)
+            [(hash.clone(), n)]
         );
     }
     let partitions: Vec<i32> = (0..MAX_PARTITIONS_PER_TOPIC as i32 + 5).collect();

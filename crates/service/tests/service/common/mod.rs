@@ -24,6 +24,8 @@ pub fn program() -> Command {
 pub struct Service {
     pub child: Child,
     pub url: String,
+    /// Where links are served; empty where they are not.
+    pub veltix: String,
     agent: ureq::Agent,
 }
 
@@ -51,16 +53,26 @@ impl Service {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let Some(url) = line.trim_end().strip_prefix("listening on ") else {
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap());
+        let mut address = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            let address = line.trim_end().strip_prefix("listening on ");
+            address.map(str::to_owned).ok_or(line)
+        };
+        let url = address();
+        let has_links = command.get_args().any(|argument| argument == "--veltix");
+        let veltix = match has_links {
+            true => address(),
+            false => Ok(String::new()),
+        };
+        let (Ok(url), Ok(veltix)) = (&url, &veltix) else {
             child.kill().unwrap();
-            panic!("the service did not start: {line:?}");
+            panic!("the service did not start: {url:?} {veltix:?}");
         };
         Self {
-            url: url.to_owned(),
+            url: url.clone(),
+            veltix: veltix.clone(),
             child,
             agent: agent(),
         }

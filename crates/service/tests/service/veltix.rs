@@ -1,0 +1,7 @@
+//! The service over Veltix, met as the library meets it.
+
+mod death;
+mod peer;
+mod push;
+mod stop;
+mod talk;

@@ -1,0 +1,151 @@
+//! A process that keeps a link to the service, and says what a test has it say.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use superstream_veltix::{
+    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, RequestId,
+};
+
+use crate::common::{Service, TOKEN, bearer, wait_until};
+
+pub const HELLO: u16 = 200;
+pub const REGISTER: u16 = 201;
+pub const CONFIGURE: u16 = 202;
+pub const REPORT: u16 = 203;
+pub const ERROR: u16 = 204;
+pub const GOODBYE: u16 = 205;
+pub const RESUME: u16 = 206;
+pub const UPDATE: u16 = 220;
+pub const REPORT_NOW: u16 = 221;
+
+/// After so long a message is not waited for any more.
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// A service that serves links.
+pub fn service(arguments: &[&str]) -> Service {
+    Service::start(&[&["--veltix", "127.0.0.1:0"], arguments].concat())
+}
+
+/// One connection.
+pub struct Peer(Connection);
+
+impl Peer {
+    /// Connects, and says nothing.
+    pub fn stranger(service: &Service) -> Self {
+        Self::with(&service.veltix, &ConnectionOptions::default())
+    }
+
+    pub fn with(url: &str, options: &ConnectionOptions) -> Self {
+        let address = Address::parse(url).unwrap();
+        Self(Connection::open(&address, options, deadline()).unwrap())
+    }
+
+    /// Connects, and shows the token.
+    pub fn at(service: &Service) -> Self {
+        let mut peer = Self::stranger(service);
+        peer.greet();
+        peer
+    }
+
+    pub fn greet(&mut self) {
+        let hello = json!({"token": TOKEN, "sdk": "a test"});
+        assert_eq!(self.ask(HELLO, &hello), json!({}));
+    }
+
+    pub fn try_raw(&mut self, code: u16, content: impl Into<Vec<u8>>) -> Result<Value, Error> {
+        let request = Request::new(MessageType::of(code), content);
+        let request = request.expecting(MessageType::of(code));
+        let answer = self.0.send_and_wait(&request, deadline())?;
+        Ok(serde_json::from_slice(&answer.content).unwrap())
+    }
+
+    pub fn ask_raw(&mut self, code: u16, content: impl Into<Vec<u8>>) -> Value {
+        self.try_raw(code, content).unwrap()
+    }
+
+    pub fn ask(&mut self, code: u16, content: &Value) -> Value {
+        self.ask_raw(code, content.to_string())
+    }
+
+    /// Says something, and does not wait for the answer.
+    pub fn say(&mut self, code: u16, content: &Value) -> RequestId {
+        let request = Request::new(MessageType::of(code), content.to_string());
+        self.0.send(&request, deadline()).unwrap()
+    }
+
+    /// Registers a client; its name.
+    pub fn register(&mut self, registration: &Value) -> String {
+        let answer = self.ask(REGISTER, registration);
+        let name = answer["client_hash"].as_str();
+        name.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Comes back with a client that the service knows.
+    pub fn resume(&mut self, client: &str) {
+        let known = self.ask(RESUME, &json!({"client_hashes": [client]}));
+        assert_eq!(known, json!({"unknown": []}));
+    }
+
+    /// What comes next without being asked for.
+    pub fn next(&mut self) -> Result<(u16, RequestId, Value), Error> {
+        match self.0.next(deadline())? {
+            Next::Message(message) => {
+                let content = serde_json::from_slice(&message.content).unwrap();
+                Ok((message.message_type.code(), message.request_id, content))
+            }
+            other => panic!("nothing came: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn is_told(&mut self, code: u16, content: &Value) {
+        let (told, _, words) = self.next().unwrap();
+        assert_eq!((told, &words), (code, content));
+    }
+
+    /// Waits for the end; nothing else may come.
+    #[track_caller]
+    pub fn is_closed(&mut self) {
+        match self.next() {
+            Err(Error::Closed(_)) => {}
+            other => panic!("instead of the end: {other:?}"),
+        }
+    }
+}
+
+/// Checks that an answer is a no of this status, with words in it.
+#[track_caller]
+pub fn is_no(answer: &Value, status: u16) {
+    let words = answer["error"].as_str().unwrap_or_default();
+    assert!(answer["status"] == status && words.len() > 10, "{answer}");
+}
+
+pub fn client(service: &Service, hash: &str) -> Value {
+    let (status, client) = service.get(&format!("/v1/clients/{hash}"));
+    assert_eq!(status, 200, "{client}");
+    client
+}
+
+pub fn is_alive(service: &Service, hash: &str) -> bool {
+    client(service, hash)["alive"] == true
+}
+
+/// A number of the service's own.
+pub fn metric(service: &Service, name: &str) -> u64 {
+    let text = service.raw("GET", "/metrics", &[("authorization", &bearer(TOKEN))], b"");
+    let found = text.text.lines().find_map(|line| {
+        let rest = line.strip_prefix(name)?.strip_prefix(' ')?;
+        rest.parse().ok()
+    });
+    found.unwrap_or_else(|| panic!("there is no {name}"))
+}
+
+/// Waits until the service has worked on the ends of links.
+pub fn links_are(service: &Service, count: u64) {
+    wait_until("the service has so many links", || {
+        metric(service, "superstream_service_links") == count
+    });
+}

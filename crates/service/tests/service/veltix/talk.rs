@@ -1,0 +1,187 @@
+//! What is asked over a link, and what is not answered with yes.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use superstream_veltix::ConnectionOptions;
+use tokio_rustls::rustls;
+
+use super::peer::{
+    CONFIGURE, ERROR, GOODBYE, HELLO, Peer, REGISTER, REPORT, RESUME, UPDATE, client, is_alive,
+    is_no, service,
+};
+use crate::common::Service;
+
+#[test]
+fn every_message_has_its_answer() {
+    let service = service(&[]);
+    let mut peer = Peer::at(&service);
+    let registration = json!({"type": "producer", "registration_id": "r", "tags": "{\"a\":\"b\"}",
+                              "config": {"client.id": "orders"}});
+    let registered = peer.ask(REGISTER, &registration);
+    let over_http = service.send("POST", "/v1/clients", &registration);
+    assert_eq!(over_http, (200, registered.clone()), "as over HTTP");
+    let hash = registered["client_hash"].as_str().unwrap();
+
+    let config = json!({"client_hash": hash, "config": {"linger.ms": 7}, "mode": "active"});
+    assert_eq!(peer.ask(CONFIGURE, &config), json!({}));
+    let report = json!({"client_hash": hash, "sequence": 3,
+                        "producer_topics_partitions": {"t": [1]}});
+    let taken = peer.ask(REPORT, &json!({"reports": [report, {"client_hash": "x"}]}));
+    assert_eq!(taken["report_interval_ms"], 600_000, "{taken}");
+    assert_eq!(taken["reports"][0]["client_hash"], hash, "{taken}");
+    assert_eq!(taken["reports"][0]["sequence"], 3, "{taken}");
+    assert_eq!(taken["reports"][1]["unknown"], true, "{taken}");
+    let error = json!({"client_hash": hash, "error": "it went wrong"});
+    assert_eq!(peer.ask(ERROR, &error), json!({}));
+    let shown = client(&service, hash);
+    assert_eq!(shown["effective_config"]["linger.ms"], 7);
+    assert_eq!(shown["producer_topics_partitions"], json!({"t": [1]}));
+    assert_eq!(shown["errors"][0]["error"], "it went wrong");
+    assert_eq!(shown["alive"], true);
+
+    let resume = json!({"client_hashes": [hash, "nobody"]});
+    assert_eq!(peer.ask(RESUME, &resume), json!({"unknown": ["nobody"]}));
+    let goodbye = json!({"client_hash": hash});
+    assert_eq!(peer.ask(GOODBYE, &goodbye), json!({}));
+    assert!(!is_alive(&service, hash));
+    assert_eq!(
+        peer.ask(GOODBYE, &goodbye),
+        json!({}),
+        "saying it again is fine"
+    );
+
+    for code in [CONFIGURE, ERROR, GOODBYE] {
+        let words = json!({"client_hash": "nobody", "error": "x"});
+        is_no(&peer.ask(code, &words), 404);
+        is_no(&peer.ask(code, &json!({"error": "x"})), 404);
+    }
+    let dry = json!({"dry_run": true, "type": "producer"});
+    let advised = peer.ask(REGISTER, &dry);
+    assert!(advised["client_hash"].is_null(), "{advised}");
+    assert!(advised["optimized_configuration"].is_object(), "{advised}");
+}
+
+#[test]
+fn nobody_is_served_without_the_token() {
+    let service = service(&[]);
+    let mut peer = Peer::stranger(&service);
+    for code in [
+        REGISTER, CONFIGURE, REPORT, ERROR, GOODBYE, RESUME, UPDATE, 300,
+    ] {
+        is_no(&peer.ask(code, &json!({})), 401);
+    }
+    peer.greet();
+    peer.register(&json!({}));
+
+    for hello in [
+        json!({}),
+        json!({"token": ""}),
+        json!({"token": "wrong"}),
+        json!({"token": format!("{}x", crate::common::TOKEN)}),
+    ] {
+        let mut peer = Peer::stranger(&service);
+        is_no(&peer.ask(HELLO, &hello), 401);
+        peer.is_closed();
+    }
+    let clients = service.get("/v1/clients").1;
+    assert_eq!(clients["clients"].as_array().unwrap().len(), 1, "{clients}");
+}
+
+#[test]
+fn who_does_not_say_who_it_is_is_closed() {
+    let service = service(&[]);
+    let mut known = Peer::at(&service);
+    let mut stranger = Peer::stranger(&service);
+    is_no(&stranger.ask_raw(HELLO, "{"), 400);
+    stranger.is_closed();
+    known.register(&json!({}));
+}
+
+#[test]
+fn without_a_token_all_are_served() {
+    let service = Service::start_over(&["--veltix", "127.0.0.1:0"]);
+    let mut peer = Peer::stranger(&service);
+    is_no(&peer.ask(REGISTER, &json!({})), 401);
+    assert_eq!(peer.ask(HELLO, &json!({})), json!({}));
+    peer.register(&json!({}));
+}
+
+#[test]
+fn what_cannot_be_taken() {
+    let service = service(&[]);
+    let mut peer = Peer::at(&service);
+    for code in [HELLO, REGISTER, CONFIGURE, REPORT, ERROR, GOODBYE, RESUME] {
+        for text in ["", "{", "{} {}", "\u{1}"] {
+            is_no(&peer.ask_raw(code, text), 400);
+        }
+        for text in ["[]", "null", "1"] {
+            is_no(&peer.ask_raw(code, text), 422);
+        }
+    }
+    for (code, text) in [
+        (REGISTER, "{\"type\":\"broker\"}"),
+        (GOODBYE, "{\"client_hash\":1}"),
+        (RESUME, "{\"client_hashes\":\"x\"}"),
+        (REPORT, "{\"reports\":[{\"sequence\":-1}]}"),
+    ] {
+        is_no(&peer.ask_raw(code, text), 422);
+    }
+    for code in [207, 219, UPDATE, 221, 300, 60_000] {
+        is_no(&peer.ask(code, &json!({})), 404);
+    }
+    // After all that it is served.
+    peer.register(&json!({}));
+}
+
+#[test]
+fn what_is_too_long() {
+    let service = service(&[]);
+    let mut peer = Peer::at(&service);
+    let (most, most_reports) = (1024 * 1024, 4 * 1024 * 1024);
+    let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
+    for code in [HELLO, REGISTER, CONFIGURE, ERROR, GOODBYE, RESUME] {
+        is_no(&peer.ask_raw(code, padded(most + 1)), 413);
+    }
+    assert_eq!(peer.ask_raw(RESUME, padded(most)), json!({"unknown": []}));
+    is_no(&peer.ask_raw(REPORT, padded(most_reports + 1)), 413);
+    assert_eq!(
+        peer.ask_raw(REPORT, padded(most_reports))["reports"],
+        json!([])
+    );
+    let clients = vec!["x"; 10_001];
+    is_no(&peer.ask(RESUME, &json!({"client_hashes": clients})), 422);
+
+    // What nobody would answer is not read to its end.
+    let mut other = Peer::at(&service);
+    assert!(other.try_raw(REPORT, padded(2 * most_reports)).is_err());
+    peer.register(&json!({}));
+}
+
+#[test]
+fn veltixs() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("cert"), made.cert.pem()).unwrap();
+    std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
+    let service = service(&["--tls-cert", &path("cert"), "--tls-key", &path("key")]);
+    assert!(service.veltix.starts_with("veltixs://127.0.0.1:"));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let options = ConnectionOptions::default().with_tls(Arc::new(config));
+    let url = service.veltix.replace("127.0.0.1", "localhost");
+    let mut peer = Peer::with(&url, &options);
+    peer.greet();
+    peer.register(&json!({}));
+    let all = vec![json!({"type": "consumer"}); 20];
+    for registration in all {
+        peer.register(&registration);
+    }
+}
