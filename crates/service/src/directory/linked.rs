@@ -1,7 +1,7 @@
 //! What there is to do for clients that are on a link, and what is sent to them there.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use superstream_protocol::Update;
 use tokio::sync::watch;
@@ -11,10 +11,10 @@ use crate::view::ListQuery;
 
 /// Updates that are made at once, for as many clients.
 const TOGETHER: usize = 100;
-/// How long those that carry updates are waited for; then they have to look what they missed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether they have caught up.
+/// How often it is looked whether those that carry updates have caught up.
 const PAUSE: Duration = Duration::from_millis(1);
+/// How often they are waited for; then they have to look what they missed.
+const PAUSES: u32 = 5_000;
 
 impl Directory {
     /// Clients are on a link of this instance of the service. For each that is known its tags, where
@@ -64,10 +64,10 @@ impl Directory {
         payload: &str,
     ) -> Result<Vec<(String, u64)>, ServiceError> {
         let mut all = Vec::with_capacity(clients.len());
-        let deadline = Instant::now() + PATIENCE;
+        let mut pauses = PAUSES;
         for clients in clients.chunks(TOGETHER) {
-            while self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY && Instant::now() < deadline
-            {
+            while pauses > 0 && self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY {
+                pauses -= 1;
                 sleep(PAUSE);
             }
             let made = self.store.push_updates(clients, kind, payload)?;

@@ -248,3 +248,22 @@ impl Post {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for (address, host, port) in [
+            ("127.0.0.1:0", "127.0.0.1", 0),
+            ("localhost:7778", "localhost", 7778),
+            ("[::1]:65535", "::1", 65_535),
+        ] {
+            assert_eq!(host_and_port(address).unwrap(), (host, port));
+        }
+        for address in ["", "7778", ":7778", "h:", "h:65536", "h:-1"] {
+            assert!(host_and_port(address).is_err(), "{address}");
+        }
+    }
+}
