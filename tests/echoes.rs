@@ -1,14 +1,22 @@
-//! A server of NATS, or the service behind it, says the token wherever it can say anything. It is in the
-//! CONNECT of each connection, and in nothing else that anybody may see.
+//! The service, or a server of NATS before it, says the token wherever it can say anything. It is in the
+//! first word of each connection, and in nothing else that anybody may see.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use superstream_nats_server::{NatsServer, wait_until};
-use superstream_tests::Library;
 use superstream_tests::deployed::{self, update};
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::proxy::Greeting;
-use superstream_tests::fault_service::{FaultService, Nats, Request, advise, reply};
+use superstream_tests::fault_service::{FaultService, Nats, Request, Veltix, advise, reply};
+use superstream_tests::faulty::veltix::greeting;
 use superstream_tests::marks::{Marks, Seen};
+use superstream_tests::transports::Transport;
+use superstream_tests::{Library, over_each_transport};
+
+over_each_transport!(nats, veltix: in_an_answer, in_updates);
 
 struct Scene {
     service: FaultService,
@@ -57,13 +65,10 @@ impl Scene {
         self.status();
         self.driver.expect("destroy 0", "destroyed");
         let log = self.driver.end().stderr;
-        let received = self.service.received();
-        let (connects, rest): (Vec<&str>, Vec<&str>) = received
-            .lines()
-            .partition(|line| line.starts_with("CONNECT {"));
-        let carries = |line: &&str| line.matches("zqmark").count() == 1;
-        assert!(connects.iter().all(carries), "{connects:#?}");
-        self.seen.add("the traffic", rest.join("\n"));
+        let (carriers, rest) = self.service.around_the_token();
+        let carries = |one: &String| one.matches("zqmark").count() == 1;
+        assert!(carriers.iter().all(carries), "{carriers:#?}");
+        self.seen.add("the traffic", rest);
         self.seen.add("the log", log.clone());
         self.marks.assert_none_in(&self.seen);
         log
@@ -77,8 +82,7 @@ fn well(nats: Nats) -> FaultService {
     })
 }
 
-#[test]
-fn in_an_answer() {
+fn in_an_answer(transport: Transport) {
     let answers: [fn(&str) -> Value; 5] = [
         |token| json!({"error": format!("no {token}"), "status": 403}),
         |token| json!({"error": format!("no {token}")}),
@@ -92,11 +96,9 @@ fn in_an_answer() {
     for answer in answers {
         let mut scene = Scene::new(|token| {
             let said = answer(token).to_string();
-            FaultService::over_nats(Nats::new(), move |request, stream| {
-                match request.registers() {
-                    true => reply(stream, "200 OK", &said),
-                    false => advise(request, stream, &json!({})),
-                }
+            transport.serve(move |request, stream| match request.registers() {
+                true => reply(stream, "200 OK", &said),
+                false => advise(request, stream, &json!({})),
             })
         });
         scene.create();
@@ -127,9 +129,8 @@ fn in_a_word_to_start() {
     scene.end();
 }
 
-#[test]
-fn in_updates() {
-    let mut scene = Scene::new(|_| well(Nats::new()));
+fn in_updates(transport: Transport) {
+    let mut scene = Scene::new(|_| transport.advising(json!({"linger.ms": 50})));
     scene.create();
     scene.service.wait_for_report("client-0");
     let (service, token) = (&scene.service, &*scene.token);
@@ -138,7 +139,6 @@ fn in_updates() {
         json!({"enable_compression": token, "compression_type": token}).to_string(),
         json!({"enable_compression": true, "compression_type": token}).to_string(),
     ];
-    let subject = "internal.updates.client-0";
     for kind in [
         token,
         "CompressionUpdate",
@@ -146,17 +146,15 @@ fn in_updates() {
         "LearnedSchema",
     ] {
         for body in &bodies {
-            service.nats().publish(subject, &update(kind, body));
+            service.tell("client-0", &update(kind, body));
         }
         let payload = json!({"type": kind, "payload": token}).to_string();
-        service.nats().publish(subject, &payload);
+        service.tell("client-0", &payload);
     }
-    service.nats().publish(subject, token);
+    service.tell("client-0", token);
     // It hears them in order.
     let last = json!({"enable_compression": true, "compression_type": "lz4"}).to_string();
-    service
-        .nats()
-        .publish(subject, &update("CompressionUpdate", &last));
+    service.tell("client-0", &update("CompressionUpdate", &last));
     wait_until("the last one", || {
         let next = scene.status()["at_next_start"].clone();
         next["optimized_configuration"]["compression.type"] == "lz4"
@@ -206,7 +204,7 @@ fn in_an_error_of_the_server() {
         let mut scene = Scene::new(|token| {
             let error = format!("-ERR {quotes}who is {token}?{quotes}\r\n");
             well(Nats::new().greeting(move |_, socket| {
-                std::io::Write::write_all(socket, error.as_bytes())?;
+                socket.write_all(error.as_bytes())?;
                 Ok(Greeting::Close)
             }))
         });
@@ -217,4 +215,42 @@ fn in_an_error_of_the_server() {
         assert!(note.contains("who is "), "{note}");
         scene.end();
     }
+}
+
+#[test]
+fn in_a_no_to_the_first_word() {
+    let mut scene = Scene::new(|token| {
+        let no = json!({"error": format!("who is {token}?"), "status": 403});
+        let veltix = Veltix::new().welcoming(move |_, _| no.clone());
+        FaultService::over_veltix(veltix, |request, stream| {
+            advise(request, stream, &json!({}))
+        })
+    });
+    let status = scene.create();
+    let note = status["note"].as_str().unwrap();
+    assert!(note.contains("who is "), "{note}");
+    scene.end();
+}
+
+/// What the server calls its version is told where it is another one.
+#[test]
+fn in_a_greeting() {
+    let mut scene = Scene::new(|token| {
+        let hello = greeting(token);
+        let greet = move |_: usize, socket: &mut TcpStream| {
+            socket.write_all(&hello)?;
+            Ok(Greeting::Close)
+        };
+        let greet = Arc::new(greet);
+        FaultService::over_veltix(
+            Veltix {
+                greet,
+                ..Veltix::new()
+            },
+            |request, stream| advise(request, stream, &json!({})),
+        )
+    });
+    let status = scene.create();
+    assert_eq!(status["service"]["state"], "down", "{status:#}");
+    scene.end();
 }

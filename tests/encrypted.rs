@@ -1,4 +1,4 @@
-//! `https://` and `tls://`: only a certificate that the system's trust store vouches for, for this name and
+//! `https://`, `tls://` and `veltixs://`: only a certificate that the system's trust store vouches for, for this name and
 //! this day, opens the door. Everything else is a service that is down.
 
 use std::fs;
@@ -12,7 +12,7 @@ use superstream_tests::transports::Transport;
 use superstream_tests::{Library, over_each_transport, scratch, unique};
 
 over_each_transport!(
-    https, nats_tls:
+    https, nats_tls, veltix_tls:
     a_good_certificate,
     an_expired_certificate,
     a_certificate_of_tomorrow,
@@ -133,11 +133,7 @@ fn a_trust_store_without_anything_in_it(transport: Transport) {
 }
 
 fn a_service_that_does_not_encrypt(transport: Transport) {
-    let plain = match transport.is_nats() {
-        false => Transport::Http,
-        true => Transport::Nats,
-    };
-    let service = plain.advising(json!({"linger.ms": 50}));
+    let service = transport.plain().advising(json!({"linger.ms": 50}));
     let (status, linger) = client_of(transport, &service, "127.0.0.1", &[]);
     assert_eq!(linger, "5");
     assert_eq!(status["service"]["state"], "down", "{status:#}");

@@ -175,6 +175,7 @@ fn a_listener_that_never_accepts(transport: Transport) {
 fn one_byte_at_a_time() {
     down_by(Transport::Http, &[faulty::http::slow()]);
     down_by(Transport::Nats, &[faulty::nats::slow()]);
+    down_by(Transport::Veltix, &[faulty::veltix::slow()]);
 }
 
 fn an_error_of_the_service(transport: Transport) {
@@ -189,6 +190,11 @@ fn a_service_that_refuses_the_client(transport: Transport) {
 fn a_server_of_nats_that_refuses_the_client() {
     refused_by(Transport::Nats, &faulty::nats::refusals());
     refused_by(Transport::Nats, &faulty::nats::expulsions());
+}
+
+#[test]
+fn a_link_that_is_refused() {
+    refused_by(Transport::Veltix, &faulty::veltix::refusals());
 }
 
 #[test]
@@ -218,6 +224,7 @@ fn a_redirect_loop_is_not_entered() {
 fn an_answer_without_an_end() {
     down_by(Transport::Http, &faulty::http::endless());
     down_by(Transport::Nats, &faulty::nats::endless());
+    down_by(Transport::Veltix, &faulty::veltix::endless());
 }
 
 /// As much advice as fits: each key is refused, and what is kept of it is bounded.
@@ -295,6 +302,7 @@ fn a_client_hash_that_leads_elsewhere(transport: Transport) {
 fn it_dies_half_way() {
     down_by(Transport::Http, &faulty::http::broken_off());
     down_by(Transport::Nats, &faulty::nats::broken_off());
+    down_by(Transport::Veltix, &faulty::veltix::broken_off());
 }
 
 #[test]
@@ -317,6 +325,22 @@ fn a_server_of_nats_that_says_no() {
 #[test]
 fn a_server_of_nats_that_greets_nobody() {
     down_by(Transport::Nats, &faulty::nats::greetings());
+}
+
+#[test]
+fn something_that_is_not_veltix() {
+    down_by(Transport::Veltix, &faulty::veltix::not_veltix());
+}
+
+#[test]
+fn messages_that_answer_nothing() {
+    down_by(Transport::Veltix, &faulty::veltix::other_messages());
+    down_by(Transport::Veltix, &[faulty::veltix::reset()]);
+}
+
+#[test]
+fn a_link_that_is_not_made() {
+    down_by(Transport::Veltix, &faulty::veltix::greetings());
 }
 
 fn a_name_that_does_not_exist(transport: Transport) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use superstream_nats_server::{NatsServer, wait_until};
+use superstream_nats_server::wait_until;
 use superstream_tests::driver::Driver;
 use superstream_tests::fault_service::{
     FaultService, Request, Stream, Then, advise, advise_reports, reply, taken, taken_with_advice,
@@ -254,24 +254,20 @@ fn a_time_without_a_service_loses_nothing(transport: Transport) {
 /// what it was advised and made of that, what it did, and that it went.
 #[test]
 fn the_reference_service_knows_the_same_over_each_transport() {
-    let [http, nats] = [Transport::Http, Transport::Nats].map(what_the_service_knows);
+    let transports = [Transport::Http, Transport::Nats, Transport::Veltix];
+    let [http, nats, veltix] = transports.map(what_the_service_knows);
     assert_eq!(http, nats);
+    assert_eq!(http, veltix);
 }
 
 fn what_the_service_knows(transport: Transport) -> Value {
     let rules = "[[rule]]\n[rule.configuration]\n\"linger.ms\" = 50\n";
     let options = ["--report-interval", "1s"].map(OsStr::new);
-    let server = transport.is_nats().then(NatsServer::start);
-    let log = Stdio::inherit();
-    let service = match &server {
-        None => Service::start(rules, TOKEN, &options, log),
-        Some(server) => Service::start_with_nats(server, rules, TOKEN, &options, log),
-    };
-    let host = server.as_ref().map_or(service.url.clone(), NatsServer::url);
+    let service = Service::over(transport, rules, TOKEN, &options, Stdio::inherit());
     let mut driver = Driver::start(
         Library::DropIn,
         &[
-            ("SUPERSTREAM_HOST", &host),
+            ("SUPERSTREAM_HOST", &service.host),
             ("SUPERSTREAM_TOKEN", TOKEN),
             ("SUPERSTREAM_TAGS", r#"{"team":"pay"}"#),
             ("SUPERSTREAM_RESPONSE_TIMEOUT", "60000"),

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use superstream_nats_server::NatsServer;
 use superstream_tests::driver::{Driver, PATIENCE};
 use superstream_tests::fault_service::{FaultService, Request, reply};
 use superstream_tests::marks::{
@@ -21,7 +20,7 @@ use superstream_tests::transports::{Transport, answer};
 use superstream_tests::{built, over_each_transport, scratch, tool, unique};
 
 over_each_transport!(
-    http, https, nats, nats_tls:
+    http, https, nats, nats_tls, veltix, veltix_tls:
     a_client_that_works,
     creations_that_fail,
 );
@@ -65,25 +64,17 @@ fn board(pid: &str) -> Vec<u8> {
     board
 }
 
-/// The token is where it belongs, in the header of every request or the CONNECT of every connection,
+/// The token is where it belongs, in the header of every request or the first word of every connection,
 /// and nowhere else.
 fn traffic(service: &FaultService, token: &str, seen: &mut Seen) {
     let carries = format!("Bearer {token}");
     for request in service.requests() {
         assert_eq!(request.headers["authorization"], carries, "{request:?}");
     }
-    seen.add("the traffic", without_token(service));
-}
-
-/// All bytes that a service has received, but for the lines that carry the token.
-fn without_token(service: &FaultService) -> String {
-    let received = service.received();
-    let carries = |line: &&str| {
-        let line = line.to_ascii_lowercase();
-        line.starts_with("authorization:") || line.starts_with("connect {")
-    };
-    let rest: Vec<&str> = received.lines().filter(|line| !carries(line)).collect();
-    rest.join("\n")
+    let (carriers, rest) = service.around_the_token();
+    let carries = |one: &String| one.matches("zqmark").count() == 1;
+    assert!(carriers.iter().all(carries), "{carriers:#?}");
+    seen.add("the traffic", rest);
 }
 
 /// A producer with marks everywhere: it is created, works, reports and ends.
@@ -201,6 +192,11 @@ fn settings_that_are_wrong_for_nats() {
     settings_that_are_wrong(Transport::Nats);
 }
 
+#[test]
+fn settings_that_are_wrong_for_veltix() {
+    settings_that_are_wrong(Transport::Veltix);
+}
+
 /// Settings of our own that are wrong, or that a service repeats.
 fn settings_that_are_wrong(transport: Transport) {
     let mut marks = Marks::default();
@@ -281,7 +277,7 @@ fn settings_that_are_wrong(transport: Transport) {
             seen.add(name, log_of(driver));
         }
     }
-    seen.add("the traffic", without_token(&service));
+    seen.add("the traffic", service.around_the_token().1);
     assert!(seen.all().contains("no such token"), "{}", seen.all());
     marks.assert_none_in(&seen);
 }
@@ -299,6 +295,11 @@ fn what_the_service_keeps_and_shows_of_clients_over_nats() {
     keeps_and_shows(Transport::Nats);
 }
 
+#[test]
+fn what_the_service_keeps_and_shows_of_clients_over_veltix() {
+    keeps_and_shows(Transport::Veltix);
+}
+
 fn keeps_and_shows(transport: Transport) {
     for product in PRODUCTS {
         let (mut marks, mut seen) = (Marks::default(), Seen::default());
@@ -309,12 +310,8 @@ fn keeps_and_shows(transport: Transport) {
         let database = folder.join("db").into_os_string();
         let options = [&options[..], &[&database]].concat();
         let log_file = File::create(&log).unwrap();
-        let server = transport.is_nats().then(NatsServer::start);
-        let service = match &server {
-            None => Service::start(RULES, &token, &options, log_file),
-            Some(server) => Service::start_with_nats(server, RULES, &token, &options, log_file),
-        };
-        let host = server.as_ref().map_or(service.url.clone(), NatsServer::url);
+        let service = Service::over(transport, RULES, &token, &options, log_file);
+        let host = service.host.clone();
         let (mut driver, mut all) = application(product, &host, &token, &mut marks, &[]);
         // The tools ask the service over HTTP.
         all.push(("SUPERSTREAM_HOST", service.url.clone()));

@@ -1,19 +1,35 @@
-//! What a deployed service says to clients that run: what this library can do is for the next client,
+//! What a service says unasked to clients that run: what this library can do is for the next client,
 //! and the rest harms nobody.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use superstream_tests::deployed::{
-    self, connection_id, next, say_until, start, tells_kind, update,
+    self, connection_id, next, start, tell_until, tells_kind, update,
 };
+use superstream_tests::fault_service::FaultService;
+use superstream_tests::over_each_transport;
+use superstream_tests::transports::Transport;
+
+over_each_transport!(
+    nats, veltix:
+    an_update_of_the_codec_is_for_the_next_client,
+    updates_that_are_not_for_this_library,
+);
 
 /// For what does come: no machine is so busy that it comes too late.
 const LONG: Duration = Duration::from_secs(60);
 
-#[test]
-fn an_update_of_the_codec_is_for_the_next_client() {
-    let service = deployed::advising(json!({"linger.ms": 50}));
+/// A service that speaks unasked and has every client start with this configuration.
+fn advising(transport: Transport, configuration: Value) -> FaultService {
+    match transport {
+        Transport::Nats => deployed::advising(configuration),
+        _ => transport.advising(configuration),
+    }
+}
+
+fn an_update_of_the_codec_is_for_the_next_client(transport: Transport) {
+    let service = advising(transport, json!({"linger.ms": 50}));
     let mut driver = start(&service, LONG, &[]);
     driver.set(&[("client.id", "same")]);
     driver.create("producer");
@@ -28,13 +44,13 @@ fn an_update_of_the_codec_is_for_the_next_client() {
     ];
     for body in odd {
         let update = update("CompressionUpdate", body);
-        service.nats().publish("internal.updates.client-0", &update);
+        service.tell("client-0", &update);
     }
     let good = update(
         "CompressionUpdate",
         r#"{"enable_compression":false,"compression_type":"lz4"}"#,
     );
-    say_until(&service, "internal.updates.client-0", &good, || {
+    tell_until(&service, "client-0", &good, || {
         next(&mut driver, 0)["compression.type"] == "lz4"
     });
     assert_eq!(
@@ -53,13 +69,11 @@ fn an_update_of_the_codec_is_for_the_next_client() {
     driver.end_quietly();
 }
 
-#[test]
-fn updates_that_are_not_for_this_library() {
-    let service = deployed::advising(json!({"linger.ms": 50}));
+fn updates_that_are_not_for_this_library(transport: Transport) {
+    let service = advising(transport, json!({"linger.ms": 50}));
     let mut driver = start(&service, LONG, &[("SUPERSTREAM_DEBUG", "true")]);
     driver.set(&[("test.mock.num.brokers", "1")]);
     driver.create("producer");
-    let subject = "internal.updates.client-0";
     let schema = json!({"master_msg_name": "Order", "file_name": "orders.proto",
                         "schema_id": "7", "desc": "CgA="});
     let garbage = [
@@ -77,14 +91,14 @@ fn updates_that_are_not_for_this_library() {
     let toggle = update("ToggleReduction", r#"{"enable_reduction":true}"#);
     let learned = update("LearnedSchema", &schema.to_string());
     for payload in garbage.iter().chain([&toggle, &learned]) {
-        service.nats().publish(subject, payload);
+        service.tell("client-0", payload);
     }
     // The last of them is heard, so all of them were.
     let good = update(
         "CompressionUpdate",
         r#"{"enable_compression":true,"compression_type":"lz4"}"#,
     );
-    say_until(&service, subject, &good, || {
+    tell_until(&service, "client-0", &good, || {
         next(&mut driver, 0)["compression.type"] == "lz4"
     });
     service.wait_for("the service hears of what is no update", |request| {
@@ -123,7 +137,7 @@ fn two_clients_of_one_name() {
         "CompressionUpdate",
         r#"{"enable_compression":true,"compression_type":"zstd"}"#,
     );
-    say_until(&service, "internal.updates.same", &update, || {
+    tell_until(&service, "same", &update, || {
         next(&mut driver, 1)["compression.type"] == "zstd"
     });
     driver.expect("destroy 1", "destroyed");
@@ -152,7 +166,7 @@ fn a_server_that_starts_again() {
         "CompressionUpdate",
         r#"{"enable_compression":true,"compression_type":"zstd"}"#,
     );
-    say_until(&service, "internal.updates.client-0", &update, || {
+    tell_until(&service, "client-0", &update, || {
         next(&mut driver, 0)["compression.type"] == "zstd"
     });
     driver.create("producer");

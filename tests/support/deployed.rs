@@ -124,12 +124,28 @@ pub fn say_until(
     service: &FaultService,
     subject: &str,
     payload: &str,
-    mut is_heard: impl FnMut() -> bool,
+    is_heard: impl FnMut() -> bool,
 ) {
+    repeat_until(|| service.nats().publish(subject, payload), is_heard);
+}
+
+/// The same to a client.
+#[track_caller]
+pub fn tell_until(
+    service: &FaultService,
+    client_hash: &str,
+    payload: &str,
+    is_heard: impl FnMut() -> bool,
+) {
+    repeat_until(|| service.tell(client_hash, payload), is_heard);
+}
+
+#[track_caller]
+fn repeat_until(say: impl Fn(), mut is_heard: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_heard() {
-        assert!(Instant::now() < deadline, "{payload} has no effect");
-        service.nats().publish(subject, payload);
+        assert!(Instant::now() < deadline, "it has no effect");
+        say();
         // Nor does it hear everything who is told more than he keeps.
         thread::sleep(PAUSE);
     }

@@ -3,9 +3,15 @@
 
 mod answers;
 mod bridge;
+pub mod calm;
 mod http;
 mod lines;
+mod link;
+pub mod links;
+#[cfg(test)]
+mod links_tests;
 pub mod proxy;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +25,8 @@ use serde_json::Value;
 
 pub use answers::{Gate, advise, advise_reports, raw, reply, silence, taken, taken_with_advice};
 pub use bridge::{Bridge, Nats};
+pub use link::Link;
+pub use links::{Links, Veltix};
 
 use crate::driver::PATIENCE;
 
@@ -39,7 +47,12 @@ pub trait Stream: Bytes {
 
     /// Says something over NATS to whoever listens.
     fn publish(&mut self, subject: &str, _payload: &str) {
-        panic!("nobody is told {subject} over HTTP");
+        panic!("nobody is told {subject} here");
+    }
+
+    /// The bytes of an answer with this content, over Veltix.
+    fn frame(&self, _content: &[u8]) -> Vec<u8> {
+        panic!("there are no frames here");
     }
 }
 
@@ -144,6 +157,8 @@ pub struct FaultService {
     shared: Arc<Shared>,
     /// Where it is spoken to over NATS.
     nats: Option<Bridge>,
+    /// The same over Veltix.
+    links: Option<Links>,
 }
 
 impl FaultService {
@@ -167,6 +182,7 @@ impl FaultService {
             environment: Vec::new(),
             shared,
             nats: None,
+            links: None,
         }
     }
 
@@ -185,6 +201,30 @@ impl FaultService {
             environment: Vec::new(),
             shared,
             nats: Some(bridge),
+            links: None,
+        }
+    }
+
+    /// A service that is spoken to over Veltix.
+    pub fn over_veltix(
+        veltix: Veltix,
+        script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let scheme = if veltix.tls.is_some() {
+            "veltixs"
+        } else {
+            "veltix"
+        };
+        let links = Links::start(veltix, &shared, Arc::new(script));
+        let port = links.port;
+        Self {
+            port,
+            host: format!("{scheme}://127.0.0.1:{port}"),
+            environment: Vec::new(),
+            shared,
+            nats: None,
+            links: Some(links),
         }
     }
 
@@ -214,6 +254,42 @@ impl FaultService {
     /// What there is of a service over NATS alone.
     pub fn nats(&self) -> &Bridge {
         self.nats.as_ref().expect("it does not speak NATS")
+    }
+
+    /// What there is of a service over Veltix alone.
+    pub fn links(&self) -> &Links {
+        self.links.as_ref().expect("it does not speak Veltix")
+    }
+
+    /// Tells a client something unasked: an update, or what is none.
+    pub fn tell(&self, client_hash: &str, payload: &str) {
+        match &self.links {
+            Some(links) => links.tell(client_hash, payload),
+            None => {
+                let subject = format!("internal.updates.{client_hash}");
+                self.nats().publish(&subject, payload);
+            }
+        }
+    }
+
+    /// All bytes up to now, as text, in two: the parts in which the token belongs, and the rest.
+    pub fn around_the_token(&self) -> (Vec<String>, String) {
+        let mut received = self.received();
+        if let Some(links) = &self.links {
+            let all = links.all();
+            let hellos: Vec<String> = all.iter().filter_map(|one| one.hello_text()).collect();
+            for hello in &hellos {
+                received = received.replacen(hello, "", 1);
+            }
+            return (hellos, received);
+        }
+        let carries = |line: &&str| {
+            let line = line.to_ascii_lowercase();
+            line.starts_with("authorization:") || line.starts_with("connect {")
+        };
+        let (carriers, rest): (Vec<&str>, Vec<&str>) = received.lines().partition(carries);
+        let carriers = carriers.into_iter().map(str::to_owned).collect();
+        (carriers, rest.join("\n"))
     }
 
     /// Keeps nothing of what comes from now on: many clients say a lot.

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod nats;
+pub mod veltix;
 
 use std::io;
 use std::net::TcpStream;
@@ -11,7 +12,9 @@ use std::thread;
 use serde_json::json;
 
 use crate::fault_service::proxy::{Greet, Greeting};
-use crate::fault_service::{FaultService, Nats, Request, Stream, Then, raw, reply, silence};
+use crate::fault_service::{
+    FaultService, Nats, Request, Stream, Then, Veltix, raw, reply, silence,
+};
 use crate::transports::Transport;
 
 type Answer = dyn Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync;
@@ -26,8 +29,10 @@ pub struct Fault {
     /// A part of the reason that is told where the service is found to be down.
     pub why: &'static str,
     answer: Arc<Answer>,
-    /// What connections meet before anything is asked, over NATS.
+    /// What connections meet before anything is asked, where there is such a time.
     greet: Option<Arc<Greet>>,
+    /// What is said there first, over Veltix.
+    veltix: Option<Arc<dyn Fn() -> Veltix + Send + Sync>>,
 }
 
 impl Fault {
@@ -41,10 +46,11 @@ impl Fault {
             why,
             answer: Arc::new(answer),
             greet: None,
+            veltix: None,
         }
     }
 
-    /// What a connection over NATS meets.
+    /// What a connection meets.
     fn greeting(
         name: impl Into<String>,
         why: &'static str,
@@ -60,15 +66,17 @@ impl Fault {
     pub fn serve(self, transport: Transport) -> FaultService {
         let answer = self.answer;
         let script = move |request: &Request, stream: &mut dyn Stream| answer(request, stream);
-        match self.greet {
-            None => transport.serve(script),
-            Some(greet) => FaultService::over_nats(
-                Nats {
-                    greet,
-                    ..Nats::new()
-                },
-                script,
-            ),
+        match (transport.plain(), self.greet, self.veltix) {
+            (Transport::Nats, Some(greet), _) => {
+                let nats = Nats::new();
+                FaultService::over_nats(Nats { greet, ..nats }, script)
+            }
+            (Transport::Veltix, Some(greet), _) => {
+                let veltix = Veltix::new();
+                FaultService::over_veltix(Veltix { greet, ..veltix }, script)
+            }
+            (Transport::Veltix, None, Some(veltix)) => FaultService::over_veltix(veltix(), script),
+            _ => transport.serve(script),
         }
     }
 
@@ -100,9 +108,10 @@ pub fn all(transport: Transport) -> Vec<Fault> {
     all.extend(refusals());
     all.extend(not_json());
     all.extend(too_deep());
-    all.extend(match transport.is_nats() {
-        false => http::all(),
-        true => nats::all(),
+    all.extend(match transport.plain() {
+        Transport::Nats => nats::all(),
+        Transport::Veltix => veltix::all(),
+        _ => http::all(),
     });
     all
 }

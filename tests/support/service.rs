@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 use superstream_nats_server::{NatsServer, wait_until};
 
+use crate::transports::Transport;
 use crate::{built, scratch, tool, unique};
 
 /// What clients must show, as `SUPERSTREAM_TOKEN`.
@@ -30,9 +31,13 @@ kind = "consumer"
 
 /// A service in a process of its own.
 pub struct Service {
-    /// The value for `SUPERSTREAM_HOST`.
+    /// Where it is asked over HTTP.
     pub url: String,
+    /// The value for `SUPERSTREAM_HOST`.
+    pub host: String,
     child: Child,
+    /// Where it meets its clients, over NATS.
+    _server: Option<NatsServer>,
     rules: PathBuf,
     token: String,
 }
@@ -68,26 +73,37 @@ impl Service {
             .unwrap_or_else(|| panic!("the service did not start: {line:?}"))
             .to_owned();
         Self {
+            host: url.clone(),
             url,
             child,
+            _server: None,
             rules,
             token: token.to_owned(),
         }
     }
 
-    /// The same over a server of NATS too. Returns once it listens there.
-    pub fn start_with_nats(
-        server: &NatsServer,
+    /// The same for clients that speak so. Returns once it listens there.
+    pub fn over(
+        transport: Transport,
         text: &str,
         token: &str,
         options: &[&OsStr],
         log: impl Into<Stdio>,
     ) -> Self {
-        let url = server.url();
-        let nats = ["--nats", &url].map(OsStr::new);
-        let service = Self::start(text, token, &[&nats, options].concat(), log);
-        wait_until("a service that listens", || hears_registrations(server));
-        service
+        match transport {
+            Transport::Http => Self::start(text, token, options, log),
+            Transport::Nats => {
+                let server = NatsServer::start();
+                let host = server.url();
+                let nats = ["--nats", &host].map(OsStr::new);
+                let mut service = Self::start(text, token, &[&nats, options].concat(), log);
+                wait_until("a service that listens", || hears_registrations(&server));
+                service.host = host;
+                service._server = Some(server);
+                service
+            }
+            _ => todo!(),
+        }
     }
 
     fn get(&self, path: &str) -> Value {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::authority::{Authority, encrypt};
 use crate::fault_service::{
-    FaultService, Nats, Request, Stream, Then, advise, advise_reports, reply, taken_with_advice,
+    FaultService, Nats, Request, Stream, Then, Veltix, advise, advise_reports, reply,
+    taken_with_advice,
 };
 
 /// A way to speak to the service.
@@ -19,17 +20,20 @@ pub enum Transport {
     Https,
     Nats,
     NatsTls,
+    Veltix,
+    VeltixTls,
 }
 
 /// Makes tests of functions that take a [`Transport`]: for HTTP in a module `http`, for NATS in a
-/// module `nats`. Others are named in front: `over_each_transport!(https, nats_tls: a, b)`.
+/// module `nats`, for Veltix in a module `veltix`. Others are named in front:
+/// `over_each_transport!(https, nats_tls: a, b)`.
 #[macro_export]
 macro_rules! over_each_transport {
     ($($transport:ident),+ : $($test:ident),+ $(,)?) => {
         $crate::over_each_transport!(@each [$($transport)+] [$($test)+]);
     };
     ($($test:ident),+ $(,)?) => {
-        $crate::over_each_transport!(@each [http nats] [$($test)+]);
+        $crate::over_each_transport!(@each [http nats veltix] [$($test)+]);
     };
     (@each [$($transport:ident)+] $tests:tt) => {
         $($crate::over_each_transport!(@one $transport $tests);)+
@@ -38,6 +42,10 @@ macro_rules! over_each_transport {
     (@one https $tests:tt) => { $crate::over_each_transport!(@as https Https $tests); };
     (@one nats $tests:tt) => { $crate::over_each_transport!(@as nats Nats $tests); };
     (@one nats_tls $tests:tt) => { $crate::over_each_transport!(@as nats_tls NatsTls $tests); };
+    (@one veltix $tests:tt) => { $crate::over_each_transport!(@as veltix Veltix $tests); };
+    (@one veltix_tls $tests:tt) => {
+        $crate::over_each_transport!(@as veltix_tls VeltixTls $tests);
+    };
     (@as $module:ident $transport:ident [$($test:ident)+]) => {
         mod $module {
             $(
@@ -51,8 +59,13 @@ macro_rules! over_each_transport {
 }
 
 impl Transport {
-    pub fn is_nats(self) -> bool {
-        matches!(self, Self::Nats | Self::NatsTls)
+    /// The same without encryption.
+    pub fn plain(self) -> Self {
+        match self {
+            Self::Http | Self::Https => Self::Http,
+            Self::Nats | Self::NatsTls => Self::Nats,
+            Self::Veltix | Self::VeltixTls => Self::Veltix,
+        }
     }
 
     /// What addresses begin with.
@@ -62,6 +75,8 @@ impl Transport {
             Self::Https => "https",
             Self::Nats => "nats",
             Self::NatsTls => "tls",
+            Self::Veltix => "veltix",
+            Self::VeltixTls => "veltixs",
         }
     }
 
@@ -78,7 +93,8 @@ impl Transport {
         match self {
             Self::Http => FaultService::start(script),
             Self::Nats => FaultService::over_nats(Nats::new(), script),
-            Self::Https | Self::NatsTls => {
+            Self::Veltix => FaultService::over_veltix(Veltix::new(), script),
+            Self::Https | Self::NatsTls | Self::VeltixTls => {
                 let authority = Authority::new();
                 let config = authority.server("localhost", |_| ());
                 let mut service = self.serve_within(config, script);
@@ -96,12 +112,22 @@ impl Transport {
         config: Arc<ServerConfig>,
         script: impl Fn(&Request, &mut dyn Stream) -> io::Result<Then> + Send + Sync + 'static,
     ) -> FaultService {
-        match self.is_nats() {
-            false => FaultService::start_within(encrypt(config), script),
-            true => {
+        match self.plain() {
+            Self::Nats => {
                 let tls = Some(config);
                 FaultService::over_nats(Nats { tls, ..Nats::new() }, script)
             }
+            Self::Veltix => {
+                let tls = Some(config);
+                FaultService::over_veltix(
+                    Veltix {
+                        tls,
+                        ..Veltix::new()
+                    },
+                    script,
+                )
+            }
+            _ => FaultService::start_within(encrypt(config), script),
         }
     }
 

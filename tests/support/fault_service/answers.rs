@@ -70,6 +70,24 @@ pub fn reply(stream: &mut dyn Stream, status: &str, body: &str) -> io::Result<Th
     Ok(Then::KeepAlive)
 }
 
+/// An answer of HTTP as one message, where there is no place for a status but in it.
+pub(super) fn as_message(status: &str, body: &str) -> String {
+    match status.as_bytes().first() {
+        Some(b'2') if body.is_empty() && status.starts_with("204 ") => "{}".to_owned(),
+        Some(b'2') => body.to_owned(),
+        _ => problem(status, body),
+    }
+}
+
+/// An error, as over HTTP, with its status beside it.
+fn problem(status: &str, body: &str) -> String {
+    let (code, words) = status.split_once(' ').unwrap_or((status, ""));
+    let told: Option<Value> = serde_json::from_str(body).ok();
+    let told = told.and_then(|told| Some(told["error"].as_str()?.to_owned()));
+    let error = told.unwrap_or_else(|| words.to_owned());
+    json!({ "error": error, "status": code.parse::<u16>().unwrap() }).to_string()
+}
+
 /// Bytes that are all of the answer: the connection is closed behind them.
 pub fn raw(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<Then> {
     stream.write_all(bytes)?;

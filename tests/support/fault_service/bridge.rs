@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use superstream_nats::Message;
 use superstream_nats_server::NatsServer;
 
+use super::answers::as_message;
 use super::proxy::{Connection, Greet, Greeting, Proxy};
 use super::{Request, Script, Shared, Stream, Then};
 use crate::bus::{Bus, Said};
@@ -175,13 +176,9 @@ impl Write for Line {
 
 impl Stream for Line {
     fn answer(&mut self, status: &str, body: &str) -> io::Result<()> {
-        let payload = match status.as_bytes().first() {
-            Some(b'2') if body.is_empty() && status.starts_with("204 ") => "{}".to_owned(),
-            Some(b'2') => body.to_owned(),
-            _ => problem(status, body),
-        };
         if !self.inbox.is_empty() {
-            let said = self.giver.send((self.inbox.clone(), payload.into_bytes()));
+            let payload = as_message(status, body).into_bytes();
+            let said = self.giver.send((self.inbox.clone(), payload));
             said.map_err(io::Error::other)?;
         }
         Ok(())
@@ -196,15 +193,6 @@ impl Stream for Line {
     fn inbox(&self) -> (&str, &str) {
         (&self.inbox, &self.sid)
     }
-}
-
-/// An error, as over HTTP, with its status beside it.
-fn problem(status: &str, body: &str) -> String {
-    let (code, words) = status.split_once(' ').unwrap_or((status, ""));
-    let told: Option<Value> = serde_json::from_str(body).ok();
-    let told = told.and_then(|told| Some(told["error"].as_str()?.to_owned()));
-    let error = told.unwrap_or_else(|| words.to_owned());
-    json!({ "error": error, "status": code.parse::<u16>().unwrap() }).to_string()
 }
 
 /// What a message would be over HTTP; nothing where it is for clients.

@@ -3,17 +3,17 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
 use serde_json::Value;
 
 use super::Shared;
 use super::lines::Lines;
+use super::sockets::{Client, readable, reset};
 
 /// What becomes of a new connection.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,9 @@ pub enum Greeting {
 pub type Greet = dyn Fn(usize, &mut TcpStream) -> io::Result<Greeting> + Send + Sync;
 
 /// The pause before each byte of [`Greeting::PassSlowly`]. This is what is slow about it.
-const SLOWLY: Duration = Duration::from_millis(20);
+pub(super) const SLOWLY: Duration = Duration::from_millis(20);
 /// How often somebody who waits for a client looks.
-const GLANCE: Duration = Duration::from_millis(20);
+pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 /// Where clients connect. Its threads end with the test's process.
 pub struct Proxy {
@@ -57,12 +57,6 @@ pub struct Connection {
     client: Mutex<Client>,
     lines: Mutex<Lines>,
     is_over: AtomicBool,
-}
-
-/// The client's side of it.
-enum Client {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 impl Proxy {
@@ -130,15 +124,11 @@ impl Inner {
         let slowly = matches!(greeting, Greeting::PassSlowly);
         let mut server = TcpStream::connect(("127.0.0.1", self.server))?;
         server.set_nodelay(true)?;
-        let client = match &self.tls {
-            None => Client::Plain(socket.try_clone()?),
-            Some(config) => {
-                let info = patched(&read_line(&mut server)?);
-                (&socket).write_all(info.as_bytes())?;
-                let tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-                Client::Tls(Box::new(StreamOwned::new(tls, socket.try_clone()?)))
-            }
-        };
+        if self.tls.is_some() {
+            let info = patched(&read_line(&mut server)?);
+            (&socket).write_all(info.as_bytes())?;
+        }
+        let client = Client::new(&socket, self.tls.as_ref())?;
         let connection = Arc::new(Connection {
             number,
             socket,
@@ -267,30 +257,6 @@ impl Connection {
     }
 }
 
-impl Client {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
-        }
-    }
-
-    /// Whether something was decrypted already that was not read.
-    fn has_more(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => !stream.conn.wants_read(),
-        }
-    }
-}
-
 /// Whether a subscription, perhaps with wildcards, is one to this subject.
 fn covers(subscription: &str, subject: &str) -> bool {
     let (mut wanted, mut tokens) = (subscription.split('.'), subject.split('.'));
@@ -317,38 +283,4 @@ fn read_line(stream: &mut TcpStream) -> io::Result<String> {
         line.push(byte[0]);
     }
     String::from_utf8(line).map_err(io::Error::other)
-}
-
-/// Waits until one of them can be read, or has ended.
-fn readable(streams: [&TcpStream; 2]) -> io::Result<[bool; 2]> {
-    let mut polled = streams.map(|stream| libc::pollfd {
-        fd: stream.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
-    // SAFETY: so many descriptors of this type, all of them open while the streams are borrowed.
-    if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(polled.map(|one| one.revents != 0))
-}
-
-/// Ends a connection by RST, whoever has descriptors of it.
-fn reset(stream: &TcpStream) -> io::Result<()> {
-    let nobody = libc::sockaddr {
-        sa_family: libc::AF_UNSPEC as libc::sa_family_t,
-        sa_data: [0; 14],
-    };
-    // SAFETY: an open socket, and an address of this size that lives until the call is over.
-    let result = unsafe {
-        libc::connect(
-            stream.as_raw_fd(),
-            &raw const nobody,
-            size_of_val(&nobody) as libc::socklen_t,
-        )
-    };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -1,0 +1,132 @@
+//! Over Veltix the service speaks first: it has an update, it wants a report now, or something that
+//! nobody understands.
+
+use serde_json::json;
+use superstream_nats_server::wait_until;
+use superstream_tests::deployed::next;
+use superstream_tests::driver::THREADS_TIMEOUT;
+use superstream_tests::fault_service::calm::{self, codec, deliver, producer, start};
+
+/// It is not looked for: it is there, and nothing was asked meanwhile.
+#[test]
+fn an_update_arrives_at_once() {
+    let (service, _ledger) = calm::service();
+    let mut driver = start(&service);
+    producer(&mut driver, "same");
+    service.wait_for_report("client-0");
+    let before = service.requests().len();
+    service.tell("client-0", &codec("lz4"));
+    wait_until("the update", || {
+        next(&mut driver, 0)["compression.type"] == "lz4"
+    });
+    assert_eq!(
+        service.requests().len(),
+        before,
+        "{:#?}",
+        service.requests()
+    );
+    assert_eq!(
+        driver.get(0, "compression.codec"),
+        "none",
+        "it runs already"
+    );
+
+    producer(&mut driver, "same");
+    assert_eq!(driver.get(1, "compression.codec"), "lz4");
+    assert_eq!(driver.get(1, "linger.ms"), "50");
+    driver.end_quietly();
+}
+
+#[test]
+fn reports_come_when_they_are_asked_for() {
+    let (service, ledger) = calm::service();
+    let mut driver = start(&service);
+    for client in 0..2 {
+        producer(&mut driver, "orders");
+        deliver(&mut driver, client, 5);
+        service.wait_for_report(&format!("client-{client}"));
+    }
+    let link = service.links().only();
+    // Nobody here is called so.
+    link.report_now(&json!({"client_hashes": ["client-4711"]}))
+        .unwrap();
+    link.report_now(&json!({"client_hashes": ["client-1"]}))
+        .unwrap();
+    service.wait_until("the report", || ledger.delivered("client-1") == 5);
+    assert_eq!(ledger.delivered("client-0"), 0, "nobody asked for it");
+    deliver(&mut driver, 1, 2);
+    link.report_now(&json!({})).unwrap();
+    service.wait_until("the reports of all", || {
+        ledger.delivered("client-0") == 5 && ledger.delivered("client-1") == 7
+    });
+    // And again: that they were asked for once is not the end of it.
+    deliver(&mut driver, 0, 1);
+    link.report_now(&json!({})).unwrap();
+    service.wait_until("the next reports", || ledger.delivered("client-0") == 6);
+    assert_eq!(service.connections(), 1);
+    driver.end_quietly();
+}
+
+/// The service drops whoever does not answer when it asks.
+#[test]
+fn a_service_that_asks_often() {
+    let (service, _ledger) = calm::service();
+    let mut driver = start(&service);
+    producer(&mut driver, "orders");
+    service.wait_for_report("client-0");
+    let link = service.links().only();
+    for asked in 1..=20 {
+        link.ping().unwrap();
+        service.wait_until("an answer to each", || link.pongs() == asked);
+    }
+    driver.end_quietly();
+}
+
+/// What a later service may say harms nobody, nor does what says nothing.
+#[test]
+fn messages_that_this_library_does_not_know() {
+    let (service, ledger) = calm::service();
+    let mut driver = start(&service);
+    producer(&mut driver, "orders");
+    deliver(&mut driver, 0, 5);
+    service.wait_for_report("client-0");
+    let link = service.links().only();
+    for code in [20, 200, 201, 207, 222, 299, 500, u16::MAX] {
+        for content in ["", "{}", "garbage", "{\"client_hashes\":7}"] {
+            link.send(code, None, content).unwrap();
+        }
+    }
+    link.report_now(&json!({"client_hashes": 7})).unwrap();
+    link.send(221, None, "garbage").unwrap();
+    link.report_now(&json!({})).unwrap();
+    service.wait_until("the report", || ledger.delivered("client-0") == 5);
+    assert!(!link.is_over());
+    driver.end_quietly();
+}
+
+/// Nobody asked for any of it, and no client waits for it.
+#[test]
+fn a_flood_of_updates() {
+    let (service, _ledger) = calm::service();
+    let mut driver = start(&service);
+    producer(&mut driver, "orders");
+    service.wait_for_report("client-0");
+    let before: u64 = driver.say("high-water").parse().unwrap();
+    let update = json!({"type": "SomethingNew", "payload": "A".repeat(8000)}).to_string();
+    for _ in 0..10_000 {
+        service.tell("client-0", &update);
+    }
+    for client in 1..20 {
+        let took = driver.create("producer");
+        assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
+        service.wait_for_report(&format!("client-{client}"));
+        assert_eq!(driver.get(client, "linger.ms"), "50");
+    }
+    let after: u64 = driver.say("high-water").parse().unwrap();
+    assert!(
+        after.saturating_sub(before) < 16 * 1024,
+        "{before} KiB grew to {after} KiB"
+    );
+    assert_eq!(service.connections(), 1);
+    driver.end_quietly();
+}
