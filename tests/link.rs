@@ -1,6 +1,8 @@
 //! What is only so over Veltix: one link for all that a process says, which is made again where it
 //! breaks, and whose end is the service's to see.
 
+use std::ffi::OsStr;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use superstream_tests::fault_service::calm::{self, codec, deliver, producer, sta
 use superstream_tests::fault_service::links::RESUME;
 use superstream_tests::fault_service::{FaultService, Request, Veltix};
 use superstream_tests::ledger::Ledger;
+use superstream_tests::service::{RULES, Service, TOKEN};
 use superstream_tests::transports::Transport;
 use superstream_tests::{run, scratch, tool, unique};
 
@@ -85,6 +88,35 @@ fn a_process_that_is_killed() {
     driver.end();
 }
 
+/// It reports every ten minutes, so that nothing else would tell for a long time.
+#[test]
+fn the_reference_service_knows_at_once_who_was_killed() {
+    let options = ["--report-interval", "10m"].map(OsStr::new);
+    let service = Service::over(Transport::Veltix, RULES, TOKEN, &options, Stdio::inherit());
+    let environment = [
+        ("SUPERSTREAM_HOST", &*service.host),
+        ("SUPERSTREAM_TOKEN", TOKEN),
+    ];
+    let mut drivers = ["stays", "goes"].map(|client_id| {
+        let mut driver = Driver::patient(&environment);
+        producer(&mut driver, client_id);
+        driver
+    });
+    let are_alive = |expected: [bool; 2]| {
+        let clients = service.clients();
+        let is_alive = |name: &str| {
+            let mut its = clients.iter().filter(|client| client["client_id"] == name);
+            its.next().is_some_and(|client| client["alive"] == true)
+        };
+        ["stays", "goes"].map(is_alive) == expected
+    };
+    wait_until("both are alive", || are_alive([true, true]));
+    run(tool("kill").args(["-KILL", &drivers[1].pid()]));
+    wait_until("one of them is gone", || are_alive([true, false]));
+    drivers[0].expect("destroy 0", "destroyed");
+    wait_until("so is the other", || are_alive([false, false]));
+}
+
 /// The child has a link of its own, and the parent's outlives it.
 #[test]
 fn a_fork_takes_no_link_along() {
@@ -124,33 +156,35 @@ fn a_fork_takes_no_link_along() {
     }
 }
 
-/// Without clients there is nothing to say.
+/// Without clients there is nothing to say, though somebody may be about to come.
 #[test]
-fn the_link_ends_with_the_last_client() {
+fn the_link_ends_after_the_last_client() {
     let (service, _ledger) = calm::service();
     let mut driver = start(&service);
-    for round in 0..2 {
-        for client in 0..2 {
-            producer(&mut driver, "orders");
-            service.wait_for_report(&format!("client-{}", 2 * round + client));
-        }
-        let link = service.links().only();
-        driver.expect(&format!("destroy {}", 2 * round), "destroyed");
-        service.wait_for_goodbye(&format!("client-{}", 2 * round));
-        // It is still there for the other one.
-        service.tell(&format!("client-{}", 2 * round + 1), &codec("lz4"));
-        wait_until("the update", || {
-            next(&mut driver, 2 * round + 1)["compression.type"] == "lz4"
-        });
-        assert!(!link.is_over());
-        driver.expect(&format!("destroy {}", 2 * round + 1), "destroyed");
-        service.wait_for_goodbye(&format!("client-{}", 2 * round + 1));
-        service.wait_until("its end", || link.is_over());
-        wait_until("its socket is closed", || {
-            !driver.say("descriptors").contains("socket:")
-        });
-        assert_eq!(service.connections(), round + 1);
+    for client in 0..2 {
+        producer(&mut driver, "orders");
+        service.wait_for_report(&format!("client-{client}"));
     }
+    let link = service.links().only();
+    driver.expect("destroy 0", "destroyed");
+    service.wait_for_goodbye("client-0");
+    // It is still there for the other one.
+    service.tell("client-1", &codec("lz4"));
+    wait_until("the update", || {
+        next(&mut driver, 1)["compression.type"] == "lz4"
+    });
+    assert!(!link.is_over());
+    driver.expect("destroy 1", "destroyed");
+    service.wait_for_goodbye("client-1");
+    service.wait_until("its end", || link.is_over());
+    wait_until("its socket is closed", || {
+        !driver.say("descriptors").contains("socket:")
+    });
+    assert_eq!(service.connections(), 1);
+    producer(&mut driver, "orders");
+    service.wait_for_report("client-2");
+    let link = service.links().only();
+    assert_eq!((link.number, link.resumptions().len()), (1, 0));
     driver.end_quietly();
 }
 

@@ -1,35 +1,45 @@
 //! Over Veltix the service speaks first: it has an update, it wants a report now, or something that
 //! nobody understands.
 
+use std::ffi::OsStr;
+use std::process::Stdio;
+use std::time::Instant;
+
 use serde_json::json;
 use superstream_nats_server::wait_until;
 use superstream_tests::deployed::next;
-use superstream_tests::driver::THREADS_TIMEOUT;
+use superstream_tests::driver::{Driver, PATIENCE, THREADS_TIMEOUT};
 use superstream_tests::fault_service::calm::{self, codec, deliver, producer, start};
+use superstream_tests::service::{RULES, Service, TOKEN};
+use superstream_tests::transports::Transport;
 
-/// It is not looked for: it is there, and nothing was asked meanwhile.
+/// It is not looked for: it is there.
 #[test]
 fn an_update_arrives_at_once() {
+    // Whoever looks now and then, even each second, takes longer than anybody is waited for.
+    const UPDATES: usize = 200;
     let (service, _ledger) = calm::service();
     let mut driver = start(&service);
     producer(&mut driver, "same");
     service.wait_for_report("client-0");
     let before = service.requests().len();
-    service.tell("client-0", &codec("lz4"));
-    wait_until("the update", || {
-        next(&mut driver, 0)["compression.type"] == "lz4"
-    });
+    let deadline = Instant::now() + PATIENCE;
+    for update in 0..UPDATES {
+        let name = ["zstd", "lz4"][update % 2];
+        service.tell("client-0", &codec(name));
+        wait_until("the update", || {
+            assert!(Instant::now() < deadline, "{update} of {UPDATES} arrived");
+            next(&mut driver, 0)["compression.type"] == name
+        });
+    }
     assert_eq!(
         service.requests().len(),
         before,
         "{:#?}",
         service.requests()
     );
-    assert_eq!(
-        driver.get(0, "compression.codec"),
-        "none",
-        "it runs already"
-    );
+    let codec = driver.get(0, "compression.codec");
+    assert_eq!(codec, "none", "it runs already");
 
     producer(&mut driver, "same");
     assert_eq!(driver.get(1, "compression.codec"), "lz4");
@@ -102,6 +112,54 @@ fn messages_that_this_library_does_not_know() {
     service.wait_until("the report", || ledger.delivered("client-0") == 5);
     assert!(!link.is_over());
     driver.end_quietly();
+}
+
+/// An operator wants to know now what the clients of one team did.
+#[test]
+fn the_reference_service_asks_those_with_a_tag() {
+    let options = ["--report-interval", "10m"].map(OsStr::new);
+    let service = Service::over(Transport::Veltix, RULES, TOKEN, &options, Stdio::inherit());
+    let mut drivers = ["pay", "ship"].map(|team| {
+        let tags = json!({ "team": team }).to_string();
+        let mut driver = Driver::patient(&[
+            ("SUPERSTREAM_HOST", &service.host),
+            ("SUPERSTREAM_TOKEN", TOKEN),
+            ("SUPERSTREAM_TAGS", &tags),
+        ]);
+        producer(&mut driver, team);
+        deliver(&mut driver, 0, 5);
+        driver
+    });
+    let produced = |team: &str| {
+        let clients = service.clients();
+        let mut its = clients.iter().filter(|client| client["client_id"] == team);
+        its.next().unwrap()["figures"]["produced"]["records"].clone()
+    };
+    wait_until("both are alive", || {
+        service
+            .clients()
+            .iter()
+            .all(|client| client["alive"] == true)
+    });
+    let none = ["pay", "ship"].map(produced);
+    assert!(none.iter().all(|records| *records != 5), "{none:?}");
+    let reached = service.post("/v1/report-now?tag=team%3Dpay", &json!({}));
+    assert_eq!(reached, json!({"clients": 1, "reached": 1}));
+    wait_until("its report", || produced("pay") == 5);
+    assert_ne!(produced("ship"), 5, "nobody asked the other one");
+
+    for driver in &mut drivers {
+        deliver(driver, 0, 2);
+    }
+    let reached = service.post("/v1/report-now?all=true", &json!({}));
+    assert_eq!(reached, json!({"clients": 2, "reached": 2}));
+    wait_until("both reports", || {
+        ["pay", "ship"]
+            .map(produced)
+            .iter()
+            .all(|records| *records == 7)
+    });
+    drivers.into_iter().for_each(Driver::end_quietly);
 }
 
 /// Nobody asked for any of it, and no client waits for it.

@@ -63,17 +63,19 @@ impl Service {
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {command:?} (see `make build`): {error}"));
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim_end()
-            .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("the service did not start: {line:?}"))
-            .to_owned();
+        let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
+        let mut listening = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            let url = line.trim_end().strip_prefix("listening on ");
+            url.unwrap_or_else(|| panic!("the service did not start: {line:?}"))
+                .to_owned()
+        };
+        let url = listening();
+        let is_linked = options.iter().any(|option| *option == "--veltix");
+        let host = if is_linked { listening() } else { url.clone() };
         Self {
-            host: url.clone(),
+            host,
             url,
             child,
             _server: None,
@@ -102,7 +104,11 @@ impl Service {
                 service._server = Some(server);
                 service
             }
-            _ => todo!(),
+            Transport::Veltix => {
+                let veltix = ["--veltix", "127.0.0.1:0"].map(OsStr::new);
+                Self::start(text, token, &[&veltix, options].concat(), log)
+            }
+            _ => panic!("it has no certificate for {transport:?}"),
         }
     }
 
@@ -112,11 +118,23 @@ impl Service {
 
     /// What it answers to `GET`.
     pub fn text(&self, path: &str) -> String {
-        let mut answer = ureq::get(format!("{}{path}", self.url))
+        let request = ureq::get(format!("{}{path}", self.url));
+        let mut answer = request
             .header("authorization", format!("Bearer {}", self.token))
             .call()
             .unwrap();
         answer.body_mut().read_to_string().unwrap()
+    }
+
+    /// What it answers to `POST`.
+    pub fn post(&self, path: &str, message: &Value) -> Value {
+        let request = ureq::post(format!("{}{path}", self.url));
+        let mut answer = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .content_type("application/json")
+            .send(message.to_string())
+            .unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 
     /// All that it knows of every client, the newest first.
