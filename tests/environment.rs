@@ -135,6 +135,8 @@ fn a_host_that_cannot_be_used() {
         "nats://user:a-password@127.0.0.1:1",
         "nats://127.0.0.1:1/a-path",
         "ws://127.0.0.1:1",
+        "veltix://user:a-password@127.0.0.1:1",
+        "veltix://127.0.0.1:1/a-path",
         "ftp://127.0.0.1:1",
         "http://",
         "http://user:a-password@127.0.0.1:1",
