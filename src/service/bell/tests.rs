@@ -55,13 +55,15 @@ fn no_ring_is_lost() {
     let (socket, _other) = UnixStream::pair().unwrap();
     let watch = watch(&socket);
     let rung = Rung::default();
+    // A ring that is lost ends the test, and not only its waiting.
+    let end = soon().map(|at| at + Duration::from_secs(60));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..RINGS {
                     *lock(&rung.changes) += 1;
                     rung.bell.ring();
-                    while *lock(&rung.changes) > 0 {
+                    while *lock(&rung.changes) > 0 && soon() < end {
                         std::thread::yield_now();
                     }
                 }
@@ -84,12 +86,14 @@ fn no_flag_is_missed_beside_a_socket() {
     let (socket, _other) = UnixStream::pair().unwrap();
     let watch = watch(&socket);
     let rung = Rung::default();
+    // A ring that is lost ends the test, and not only its waiting.
+    let end = soon().map(|at| at + Duration::from_secs(60));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..RINGS {
                 rung.flag.store(true, Ordering::SeqCst);
                 rung.bell.ring();
-                while rung.flag.load(Ordering::SeqCst) {
+                while rung.flag.load(Ordering::SeqCst) && soon() < end {
                     std::hint::spin_loop();
                 }
             }
