@@ -74,7 +74,6 @@ demo: dist ## show the main job: one producer, stock, observed and tuned, side b
 FROM_OUTSIDE = cargo test --package superstream-tests
 
 # Nothing that is installed by itself: without link-time optimisation their tests are quick to link.
-# The Veltix endpoint is not part of a product yet: `make check-veltix` tests it.
 LIBRARIES := superstream-nats superstream-veltix
 
 # The matrix comes after the tests: they build a program that it reads.
@@ -84,7 +83,8 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
 	cargo test --release --workspace --exclude superstream-tests $(LIBRARIES:%=--exclude %)
-	cargo test --package superstream-nats
+	cargo test $(LIBRARIES:%=--package %)
+	$(MAKE) --no-print-directory fuzz-veltix
 	$(FROM_OUTSIDE)
 	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
@@ -93,6 +93,7 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 bench: dist ## measure what Superstream costs and saves, against its bounds
 	cargo bench --package superstream-tests --bench cost
 	target/release/superstream-demo --check
+	$(MAKE) --no-print-directory bench-veltix
 
 # The Python library's own benchmark and the same rows with ours, in turn.
 VELTIX_ROUNDS ?= 3
@@ -101,12 +102,8 @@ bench-veltix: ## measure the Veltix endpoint beside the Python library
 
 # The decoder and the state machine of Veltix against bytes that nobody would think of.
 FUZZ_SECONDS ?= 10
-fuzz-veltix:
+fuzz-veltix: ## feed the Veltix decoder and session what nobody would send
 	crates/veltix/fuzz/run $(FUZZ_SECONDS)
-
-check-veltix: ## test the Veltix endpoint, which no product uses yet
-	cargo test --package superstream-veltix
-	$(MAKE) --no-print-directory fuzz-veltix
 
 # What rewriting records would save, beside compression and linger. On the wheel's own librdkafka, and
 # without anything of ours.
@@ -197,4 +194,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test test-engines bench bench-payload bench-veltix fuzz-veltix proof check-counters check-threads check-header check-api check-veltix matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench bench-payload bench-veltix fuzz-veltix proof check-counters check-threads check-header check-api matrix dist install clean
