@@ -200,6 +200,11 @@ fn a_link_that_breaks_is_made_again() {
     }
     driver.expect("destroy 1", "destroyed");
     service.wait_for_goodbye("client-1");
+    // Whoever hears this has the answer to that.
+    service.tell("client-2", &codec("snappy"));
+    wait_until("the update", || {
+        next(&mut driver, 2)["compression.type"] == "snappy"
+    });
     let registered = service
         .requests()
         .iter()
