@@ -30,12 +30,40 @@ const READ_SIZE: usize = 16 * 1024;
 /// What [`Connection::try_next`] reads before it gives way to what else its caller does.
 const READS_PER_TRY: usize = 16;
 
-/// How a connection is made.
-#[derive(Clone, Default)]
+/// How a connection is made. There may be more to it in later versions: all but what is set is taken
+/// from the default.
+///
+/// ```
+/// use superstream_veltix::ConnectionOptions;
+///
+/// let options = ConnectionOptions {
+///     max_kept_bytes: 1024 * 1024,
+///     ..ConnectionOptions::default()
+/// };
+/// # assert_eq!(options.session, ConnectionOptions::default().session);
+/// ```
+#[derive(Clone)]
 pub struct ConnectionOptions {
     /// The limits of the conversation.
     pub session: Options,
-    pub(crate) security: ClientSecurity,
+    /// So much is kept of messages that nobody has taken, with what each takes beside its content:
+    /// 16 MiB by default. Then nothing more is read. What was read last may exceed it, by one message
+    /// or 16 KiB of the wire. A call that waits for a reply may keep twice as much.
+    pub max_kept_bytes: usize,
+    /// What `veltixs://` uses.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            session: Options::default(),
+            max_kept_bytes: 16 * 1024 * 1024,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
 }
 
 impl ConnectionOptions {
@@ -43,8 +71,15 @@ impl ConnectionOptions {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
-        self.security.tls = Some(config);
+        self.tls = Some(config);
         self
+    }
+
+    fn security(&self) -> ClientSecurity {
+        ClientSecurity {
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        }
     }
 }
 
@@ -85,10 +120,10 @@ pub struct Waits {
 
 /// One connection to one server.
 ///
-/// Messages that nobody has taken are kept up to 16 MiB, with what each takes beside its content. Then
-/// nothing more is read and the peer has to wait; nothing is lost. A call that waits for a reply reads
-/// up to as much again, because the reply may lie behind; it fails where that does not do, and the
-/// messages can be taken.
+/// Messages that nobody has taken are kept up to [`ConnectionOptions::max_kept_bytes`]. Then nothing
+/// more is read and the peer has to wait; nothing is lost. A call that waits for a reply reads up to as
+/// much again, because the reply may lie behind; it fails where that does not do, and the messages can
+/// be taken.
 ///
 /// Dropping it closes its descriptors and does nothing else: it neither shuts the socket down nor sends
 /// the end of TLS. So a forked child may drop its copy, and the parent's goes on. Any other call in
@@ -130,7 +165,7 @@ impl Connection {
             poll,
             ready: Events::with_capacity(4),
             waker,
-            kept: Kept::default(),
+            kept: Kept::new(options.max_kept_bytes),
             buffer: vec![0; READ_SIZE],
             events: Vec::new(),
             reply: None,

@@ -7,19 +7,24 @@ use crate::message::Response;
 /// What a message takes beside its content: its place, twice for a table that grows, and the
 /// allocator's own.
 const OVERHEAD: usize = 2 * size_of::<Response>() + 2 * 16;
-/// Beyond this nothing is read, and the peer has to wait.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// So much more while a reply is waited for: it may lie behind messages.
-const RESERVE: usize = 16 * 1024 * 1024;
-
 /// Messages in the order in which they came.
-#[derive(Default)]
 pub(super) struct Kept {
     messages: VecDeque<Response>,
     bytes: usize,
+    /// Beyond this nothing is read, and the peer has to wait.
+    most: usize,
 }
 
 impl Kept {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            messages: VecDeque::new(),
+            bytes: 0,
+            // With no room at all not even a greeting would be read.
+            most: most.max(1),
+        }
+    }
+
     pub(super) fn push(&mut self, message: Response) {
         self.bytes += cost(&message);
         self.messages.push_back(message);
@@ -40,9 +45,10 @@ impl Kept {
         self.messages.is_empty()
     }
 
-    /// Whether nothing more is to be read, until something is taken.
+    /// Whether nothing more is to be read, until something is taken. A reply that is waited for may
+    /// lie behind messages.
     pub(super) fn is_full(&self, awaited: bool) -> bool {
-        self.bytes >= MAX_BYTES + if awaited { RESERVE } else { 0 }
+        self.bytes >= self.most.saturating_mul(if awaited { 2 } else { 1 })
     }
 }
 
@@ -68,8 +74,9 @@ mod tests {
 
     #[test]
     fn every_message_takes_room_and_gives_it_back() {
-        for (length, most) in [(0, MAX_BYTES / size_of::<Response>()), (1 << 20, 16)] {
-            let mut kept = Kept::default();
+        const ROOM: usize = 16 << 20;
+        for (length, most) in [(0, ROOM / size_of::<Response>()), (1 << 20, 16)] {
+            let mut kept = Kept::new(ROOM);
             let mut count = 0;
             while !kept.is_full(false) {
                 kept.push(message(length));

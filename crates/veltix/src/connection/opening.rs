@@ -33,6 +33,7 @@ impl Connection {
         options: &ConnectionOptions,
         deadline: Instant,
     ) -> Result<Self, Error> {
+        let security = options.security();
         let mut failure = None;
         for (index, candidate) in candidates.iter().enumerate() {
             let now = Instant::now();
@@ -40,7 +41,7 @@ impl Connection {
             let until = now + left / (candidates.len() - index) as u32;
             let result = dial(*candidate, until).and_then(|(socket, poll)| {
                 let socket = Arc::new(socket);
-                let stream = options.security.wrap(socket, &address.host, address.tls)?;
+                let stream = security.wrap(socket, &address.host, address.tls)?;
                 Self::greet(stream, poll, options, until)
             });
             match result {

@@ -265,6 +265,38 @@ fn a_reply_is_still_found_behind_what_fills_the_room_for_messages() {
 }
 
 #[test]
+fn its_caller_sets_how_much_is_kept() {
+    const MIB: usize = 1 << 20;
+    let (mut connection, mut raw) = opened_with(&ConnectionOptions {
+        max_kept_bytes: MIB,
+        ..ConnectionOptions::default()
+    });
+    let peer = thread::spawn(move || {
+        // The first reply is behind a part of what may be kept, the second behind more than all.
+        for (count, size) in [(3, MIB / 2), (4, MIB)] {
+            let asked = raw.frame();
+            for id in 0..count {
+                raw.send(OTHER, RequestId(id), &vec![1; size]);
+            }
+            raw.send(CHAT, asked.id, b"reply");
+        }
+        raw
+    });
+    let request = Request::new(CHAT, "?");
+    assert!(connection.send_and_wait(&request, later()).is_ok());
+    for _ in 0..3 {
+        assert_eq!(message(&mut connection).len(), MIB / 2);
+    }
+    let asked = connection.send_and_wait(&request, later());
+    assert!(matches!(asked, Err(Error::WrongState(_))), "{asked:?}");
+    for _ in 0..4 {
+        assert_eq!(message(&mut connection).len(), MIB);
+    }
+    assert_eq!(message(&mut connection), b"reply");
+    drop(peer.join().unwrap());
+}
+
+#[test]
 fn what_does_not_fit_is_taken_back_where_nothing_of_it_was_sent() {
     let (mut connection, mut raw) = opened_for_huge();
     connection
