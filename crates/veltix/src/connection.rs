@@ -143,6 +143,8 @@ pub struct Connection {
     readable: bool,
     writable: bool,
     woken: bool,
+    /// Why nothing more can be written. What the peer said before is still there to be read.
+    broken: Option<CloseReason>,
     /// So many of the session's bytes are with the system, and not with TLS.
     delivered: u64,
 }
@@ -173,6 +175,7 @@ impl Connection {
             readable: true,
             writable: true,
             woken: false,
+            broken: None,
             delivered: 0,
         };
         while !connection.connected {
@@ -202,7 +205,11 @@ impl Connection {
     ///
     /// [`Error::Stalled`]: the peer takes nothing, and nothing of the message was sent. Where a part
     /// was, the connection is over: [`Error::Closed`] with [`CloseReason::Stalled`].
+    ///
+    /// A connection that broke is read to its end before it is closed, as far as there is room:
+    /// [`Connection::next`] and [`Connection::try_next`] give what came, and then the reason.
     pub fn send(&mut self, request: &Request, deadline: Instant) -> Result<RequestId, Error> {
+        self.check_writable()?;
         let start = self.session.queued();
         let id = self.session.send(request)?;
         let frame = start..self.session.queued();
@@ -215,6 +222,7 @@ impl Connection {
     /// Lets a message wait to be sent, without a look at the socket. It goes with any later call; of
     /// those, [`Connection::flush`] tells when it is gone.
     pub fn queue(&mut self, request: &Request) -> Result<RequestId, Error> {
+        self.check_writable()?;
         self.session.send(request)
     }
 
@@ -232,6 +240,7 @@ impl Connection {
         request: &Request,
         deadline: Instant,
     ) -> Result<Response, Error> {
+        self.check_writable()?;
         let start = self.session.queued();
         let id = self.session.ask(request, (), None)?;
         let frame = start..self.session.queued();
@@ -240,6 +249,7 @@ impl Connection {
 
     /// Asks whether the server is there, and tells how long the answer took.
     pub fn ping(&mut self, deadline: Instant) -> Result<Duration, Error> {
+        self.check_writable()?;
         let now = Instant::now();
         let start = self.session.queued();
         let id = self.session.ping((), None)?;

@@ -73,6 +73,10 @@ impl Connection {
 
     fn read_or_wait(&mut self, deadline: Instant) -> Result<bool, Error> {
         let may_read = self.may_read();
+        if !may_read {
+            // Only the caller can make room for what is left.
+            self.check_writable()?;
+        }
         if !(self.readable && may_read || self.writable && self.wants_write()) {
             self.wait(deadline)?;
         }
@@ -104,7 +108,15 @@ impl Connection {
 
     /// Whether something waits for the socket to take it.
     pub(super) fn wants_write(&self) -> bool {
-        self.session.has_chunk() || self.stream.wants_write()
+        self.broken.is_none() && (self.session.has_chunk() || self.stream.wants_write())
+    }
+
+    /// Fails where nothing can be written any more, though something may be left to be read.
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        match &self.broken {
+            Some(reason) if self.session.closed().is_none() => Err(Error::Closed(reason.clone())),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn wait(&mut self, deadline: Instant) -> Result<(), Error> {
@@ -138,7 +150,10 @@ impl Connection {
             Ok(length) => length,
             Err(Stop::WouldBlock) => {
                 self.readable = false;
-                return Ok(());
+                return match self.broken.take() {
+                    Some(reason) => Err(self.end(reason)),
+                    None => Ok(()),
+                };
             }
             Err(Stop::Again) => return Ok(()),
             Err(Stop::Failed(reason)) => return Err(self.end(reason)),
@@ -164,10 +179,17 @@ impl Connection {
         if let Some(reason) = self.session.closed() {
             return Err(Error::Closed(reason.clone()));
         }
+        if self.broken.is_some() {
+            return Ok(());
+        }
         match self.write_some() {
             Ok(()) => self.writable = true,
             Err(Stop::WouldBlock | Stop::Again) => self.writable = false,
-            Err(Stop::Failed(reason)) => return Err(self.end(reason)),
+            Err(Stop::Failed(reason)) => {
+                // The peer may have said something before, and that it goes.
+                self.broken = Some(reason);
+                self.readable = true;
+            }
         }
         Ok(())
     }

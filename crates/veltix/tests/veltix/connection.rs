@@ -1,5 +1,6 @@
 //! The connection without a thread.
 
+mod ending;
 mod polled;
 
 use std::io::Write;
