@@ -326,8 +326,11 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, and tells the server that no more will come.
+    /// Writes what waits, tells the server that no more will come, and waits for it to end its side:
+    /// for the system, what was written counts as abandoned while there is something to read. What the
+    /// server still says is thrown away. With a deadline that has passed nothing waits for anything.
     pub fn close(mut self, deadline: Instant) -> Result<(), Error> {
+        self.kept.shut();
         let written = self.flush(deadline);
         self.session.close(CloseReason::Manual);
         if written.is_err() {
@@ -340,6 +343,7 @@ impl Connection {
             self.wait(deadline)?;
         }
         self.stream.end();
+        self.read_away(deadline)?;
         written
     }
 }

@@ -4,11 +4,11 @@ use std::io;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{Connection, WAKE};
+use super::{Connection, READS_PER_TRY, WAKE};
 use crate::error::{CloseReason, Error};
 use crate::message::{RequestId, Response};
 use crate::session::Event;
-use crate::stream::Stop;
+use crate::stream::{Stop, read};
 
 /// What one step writes; then it looks at the clock.
 const WRITES_PER_STEP: usize = 1024 * 1024;
@@ -214,6 +214,22 @@ impl Connection {
             written?;
             left -= length;
         }
+    }
+
+    /// Reads until the peer ends its side, or the deadline has passed: what lies there once all the
+    /// same. Past TLS, which has had its end.
+    pub(super) fn read_away(&mut self, deadline: Instant) -> Result<(), Error> {
+        let mut left = READS_PER_TRY;
+        while left > 0 || Instant::now() < deadline {
+            left = left.saturating_sub(1);
+            match read(self.stream.socket(), &mut self.buffer) {
+                Ok(0) | Err(Stop::Failed(_)) => break,
+                Err(Stop::WouldBlock) if Instant::now() < deadline => self.wait(deadline)?,
+                Err(Stop::WouldBlock) => break,
+                Ok(_) | Err(Stop::Again) => {}
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn end(&mut self, reason: CloseReason) -> Error {

@@ -13,6 +13,8 @@ pub(super) struct Kept {
     bytes: usize,
     /// Beyond this nothing is read, and the peer has to wait.
     most: usize,
+    /// Nobody takes anything any more.
+    shut: bool,
 }
 
 impl Kept {
@@ -22,10 +24,22 @@ impl Kept {
             bytes: 0,
             // With no room at all not even a greeting would be read.
             most: most.max(1),
+            shut: false,
         }
     }
 
+    /// What there is and what comes is thrown away.
+    pub(super) fn shut(&mut self) {
+        *self = Self {
+            shut: true,
+            ..Self::new(self.most)
+        };
+    }
+
     pub(super) fn push(&mut self, message: Response) {
+        if self.shut {
+            return;
+        }
         self.bytes += cost(&message);
         self.messages.push_back(message);
     }
