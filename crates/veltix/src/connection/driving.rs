@@ -96,9 +96,10 @@ impl Connection {
         !full
     }
 
-    /// What has not been read yet may be what was missed: the clock counts where there is nothing.
+    /// What has not been read yet may be what was missed: the clock counts where there is nothing, or
+    /// no room for it.
     pub(super) fn look_at_clock(&mut self) -> Result<(), Error> {
-        if self.readable && self.connected {
+        if self.readable && self.connected && self.may_read() {
             return Ok(());
         }
         self.session
@@ -236,5 +237,59 @@ impl Connection {
         let reason = self.session.close(reason);
         self.stream.cut();
         Error::Closed(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::super::ConnectionOptions;
+    use super::*;
+    use crate::address::Address;
+    use crate::frames::Wire;
+    use crate::message::{MessageType, Request};
+
+    #[test]
+    fn the_clock_goes_on_while_there_is_no_room_for_what_lies_there() {
+        const INTERVAL: Duration = Duration::from_millis(20);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            let mut say = |what, content: &[u8]| {
+                Wire::V1.encode(what, RequestId(1), 0, content, &mut bytes);
+            };
+            say(MessageType::HELLO, b"\x00\x051.6.3");
+            for _ in 0..2 {
+                say(MessageType::of(200), &[1; 20_000]);
+            }
+            socket.write_all(&bytes).unwrap();
+            socket
+        });
+        let mut options = ConnectionOptions {
+            max_kept_bytes: 1,
+            ..ConnectionOptions::default()
+        };
+        options.session.ping_interval = Some(INTERVAL);
+        options.session.max_message_size = 50_000_000;
+        let far = Instant::now() + Duration::from_secs(30);
+        let address = Address::new("127.0.0.1", addr.port());
+        let mut connection = Connection::open_at(&address, &[addr], &options, far).unwrap();
+        while connection.kept.is_empty() {
+            assert!(!connection.turn(far).unwrap());
+        }
+        assert!(!connection.may_read() && connection.readable);
+        let start = Instant::now();
+        // More than the system takes of a peer that does not read.
+        let huge = Request::new(MessageType::of(200), vec![9; 40_000_000]);
+        connection.queue(&huge).unwrap();
+        let flushed = connection.flush(start + 3 * INTERVAL);
+        assert!(matches!(flushed, Err(Error::Stalled)), "{flushed:?}");
+        assert!(connection.session.next_deadline() > Some(start + INTERVAL));
+        drop(peer.join().unwrap());
     }
 }
