@@ -99,12 +99,18 @@ pub(crate) enum Stream {
 pub(crate) struct Tls {
     socket: Arc<TcpStream>,
     connection: rustls::Connection,
+    /// Told once what came before it is read.
+    failure: Option<CloseReason>,
 }
 
 impl Stream {
     #[cfg(feature = "tls")]
     fn tls(socket: Arc<TcpStream>, connection: rustls::Connection) -> Self {
-        Self::Tls(Box::new(Tls { socket, connection }))
+        Self::Tls(Box::new(Tls {
+            socket,
+            connection,
+            failure: None,
+        }))
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {
@@ -206,7 +212,13 @@ impl Tls {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
         let mut taken = 0;
         loop {
-            match self.connection.reader().read(buffer) {
+            let read = self.connection.reader().read(buffer);
+            if let Some(reason) = &self.failure
+                && !matches!(read, Ok(1..))
+            {
+                return Err(Stop::Failed(reason.clone()));
+            }
+            match read {
                 // Anybody on the way can end a stream. Whether messages are missing, frames cannot tell.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     let what = "the stream ended, and the peer did not say so";
@@ -223,13 +235,11 @@ impl Tls {
                 result => taken += result?,
             }
             let processed = self.connection.process_new_packets();
-            // Answers to the handshake, or the alert that says what is wrong.
-            let flushed = self.flush();
+            // Answers to the handshake, or the alert that says what is wrong. Where the peer takes none
+            // any more, what it said is still there to be read; the next who writes learns of it.
+            let _ = self.flush();
             if let Err(error) = processed {
-                return Err(Stop::Failed(CloseReason::Tls(error.to_string())));
-            }
-            if let Err(Stop::Failed(reason)) = flushed {
-                return Err(Stop::Failed(reason));
+                self.failure = Some(CloseReason::Tls(error.to_string()));
             }
         }
     }

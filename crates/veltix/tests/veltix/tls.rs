@@ -122,11 +122,27 @@ fn who_asks_for_tls_never_goes_without() {
     );
     assert!(matches!(opened, Err(Error::Tls(_))));
 
-    // A client without it, at a server with it: refused, and the server goes on.
-    let (server_tls, _) = certificates();
+    // A client without it, at a server with it: each waits for the other to begin.
+    let (server_tls, client_tls) = certificates();
     let server = secure_server(&server_tls);
-    let client = client_with(port(&server), |config| short(&mut config.session));
-    assert!(client.connect().is_err());
+    let client = client_with(port(&server), |config| {
+        short(&mut config.session);
+    });
+    let refused = client.connect();
+    assert!(
+        matches!(refused, Err(Error::Closed(CloseReason::HandshakeTimeout))),
+        "{refused:?}"
+    );
+    // One that speaks what is no TLS is refused too, and the server goes on.
+    let mut raw = Raw::connect(port(&server));
+    raw.send(MessageType::HELLO_ACK, RequestId(1), b"\x00\x051.6.3");
+    until(
+        "it is refused",
+        || !matches!(raw.socket.read(&mut [0; 100]), Ok(length) if length > 0),
+    );
+    assert!(server.clients().is_empty());
+    let mut connection = open(port(&server), client_tls).unwrap();
+    connection.ping(Instant::now() + LONG).unwrap();
 }
 
 type TlsPeer = rustls::StreamOwned<rustls::ServerConnection, TcpStream>;
@@ -179,6 +195,32 @@ fn an_end_that_tls_was_not_told_of_is_no_clean_end() {
             false => assert!(matches!(reason, CloseReason::Tls(_)), "{reason:?}"),
         }
     }
+}
+
+#[test]
+fn what_came_before_a_bad_record_is_delivered() {
+    let (mut connection, mut peer) = opened_with(certificates());
+    let mut records = Vec::new();
+    for (id, content) in [(1, "one"), (2, "two")] {
+        let bytes = frame(OTHER, RequestId(id), content.as_bytes());
+        peer.conn.writer().write_all(&bytes).unwrap();
+    }
+    peer.conn.write_tls(&mut records).unwrap();
+    // What no key of this conversation has made.
+    records.extend_from_slice(&[23, 3, 3, 0, 20]);
+    records.extend_from_slice(&[7; 20]);
+    peer.sock.write_all(&records).unwrap();
+    for content in ["one", "two"] {
+        let Next::Message(message) = connection.next(Instant::now() + LONG).unwrap() else {
+            panic!("no message");
+        };
+        assert_eq!(message.content, content.as_bytes());
+    }
+    let end = connection.next(Instant::now() + LONG);
+    assert!(
+        matches!(end, Err(Error::Closed(CloseReason::Tls(_)))),
+        "{end:?}"
+    );
 }
 
 #[test]
