@@ -199,6 +199,9 @@ impl<W> Session<W> {
     /// Asks whether the peer is there; the reply is its PONG.
     pub fn ping(&mut self, waiter: W, deadline: Option<Instant>) -> Result<RequestId, Error> {
         let id = self.check(0, None)?;
+        if self.pending.has(id) {
+            return Err(Error::BadId(id));
+        }
         self.pending
             .add(id, waiter, Some(MessageType::PONG), deadline);
         self.write(MessageType::PING, id, &[]);

@@ -148,18 +148,27 @@ impl Ids {
     }
 }
 
-/// Both sides of the Python library number from 0 to the window, so that a message of one side may be
-/// taken for a reply by the other. Ours are beyond the window, and those of our two roles apart.
+/// A server of the Python library numbers from 0 to the window, and a client from there to its double;
+/// a message of one side may be taken for a reply by the other. So ours are beyond the peer's, and those
+/// of our two roles apart.
 fn range_v2(role: Role, window: u64) -> Range<u32> {
-    const ALL: u32 = 1 << 16;
-    let start = u32::try_from(window).unwrap_or(ALL);
-    if start > ALL - 1024 {
-        return 0..ALL;
+    // The last id is for what goes to all.
+    const END: u32 = u16::MAX as u32;
+    // Fewer at a time would not do.
+    const FEWEST: u32 = 1024;
+    let start = u32::try_from(window).unwrap_or(END).min(END);
+    if END - start < FEWEST {
+        return 0..END;
     }
-    let middle = start + (ALL - start) / 2;
+    let double = 2 * start;
+    let middle = if start >= FEWEST && double + FEWEST <= END {
+        double
+    } else {
+        start + (END - start) / 2
+    };
     match role {
         Role::Client => start..middle,
-        Role::Server => middle..ALL,
+        Role::Server => middle..END,
     }
 }
 
@@ -168,4 +177,42 @@ fn mix(mut value: u64) -> u64 {
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_our_ids_of_2_0_0_for_his_own() {
+        // A server of the Python library has those below the window, a client as many from there
+        // on; the last is for what goes to all.
+        assert_eq!(range_v2(Role::Server, 30_000), 60_000..65_535);
+        assert_eq!(range_v2(Role::Client, 30_000), 30_000..60_000);
+        for window in [
+            0,
+            1,
+            1000,
+            32_000,
+            32_500,
+            40_000,
+            64_000,
+            65_000,
+            65_535,
+            u64::MAX,
+        ] {
+            let [client, server] = [Role::Client, Role::Server].map(|role| range_v2(role, window));
+            for range in [&client, &server] {
+                assert!(
+                    range.len() >= 256 && range.end <= 65_535,
+                    "{window}: {range:?}"
+                );
+            }
+            assert!(client == server || client.end <= server.start, "{window}");
+            let mut ids = Ids::new(Wire::V2, Role::Server, window);
+            for _ in 0..70_000 {
+                assert!(server.contains(&ids.next().0), "{window}");
+            }
+        }
+    }
 }

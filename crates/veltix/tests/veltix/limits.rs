@@ -2,9 +2,12 @@
 
 use std::io::{Read, Seek, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use superstream_veltix::{MessageType, RequestId};
+use superstream_veltix::frames::Wire;
+use superstream_veltix::session::{Options, Role, Session};
+use superstream_veltix::{Error, MessageType, Request, RequestId};
 
 use crate::support::*;
 
@@ -66,6 +69,53 @@ fn a_peer_that_only_asks_and_never_reads_is_ended() {
     );
 }
 
+/// Two sides that have greeted.
+fn conversation(options: &Arc<Options>) -> (Session<u32>, Session<u32>) {
+    let now = Instant::now();
+    let mut server = Session::new(Role::Server, options, now);
+    let mut client = Session::new(Role::Client, options, now);
+    while !client.is_ready() || !server.is_ready() {
+        pass(&mut server, &mut client);
+        pass(&mut client, &mut server);
+    }
+    (server, client)
+}
+
+fn pass(from: &mut Session<u32>, to: &mut Session<u32>) {
+    while let Some(mut chunk) = from.take_chunk() {
+        let length = chunk.remaining().len();
+        to.receive(chunk.remaining(), Instant::now(), &mut Vec::new())
+            .unwrap();
+        chunk.advance(length);
+        from.give_back(chunk, length, Instant::now());
+    }
+}
+
+#[test]
+fn nobody_who_waits_is_forgotten_where_no_id_is_free() {
+    // Few ids are left beyond the window.
+    let options = Arc::new(Options {
+        wire: Some(Wire::V2),
+        id_window: 63_000,
+        ..Options::default()
+    });
+    let (server, client) = conversation(&options);
+    for mut session in [server, client] {
+        let mut waiters = 0;
+        let request = Request::new(CHAT, "");
+        while session.ask(&request, waiters, None).is_ok() {
+            waiters += 1;
+        }
+        let asked = session.ask(&request, waiters, None);
+        assert!(matches!(asked, Err(Error::BadId(_))), "{asked:?}");
+        let pinged = session.ping(waiters, None);
+        assert!(matches!(pinged, Err(Error::BadId(_))), "{pinged:?}");
+        let mut all = session.forget_all();
+        all.sort_unstable();
+        assert_eq!(all, (0..waiters).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_limit_above_that_of_python_has_an_effect() {
     let server = server_with(|config| config.session.max_message_size = 16 << 20);
@@ -74,7 +124,7 @@ fn a_limit_above_that_of_python_has_an_effect() {
         config.session.max_message_size = 16 << 20;
     });
     client.connect().unwrap();
-    let request = superstream_veltix::Request::new(CHAT, vec![1; 12 << 20]);
+    let request = Request::new(CHAT, vec![1; 12 << 20]);
     let reply = client.send_and_wait(&request, LONG).unwrap();
     assert_eq!(reply.content, request.content);
 }
