@@ -117,7 +117,7 @@ pub enum CloseReason {
     FrameTimeout,
     /// The handshake did not end in time.
     HandshakeTimeout,
-    /// The peer speaks another version.
+    /// The peer speaks another version; empty where what it said does not look like one.
     Version(String),
     /// What came instead of a handshake.
     Handshake(&'static str),
@@ -159,6 +159,9 @@ impl fmt::Display for CloseReason {
             Self::BadMagic => formatter.write_str("no frame where one should begin"),
             Self::FrameTimeout => formatter.write_str("a frame did not end in time"),
             Self::HandshakeTimeout => formatter.write_str("the handshake did not end in time"),
+            Self::Version(version) if version.is_empty() => {
+                formatter.write_str("the peer speaks another version")
+            }
             Self::Version(version) => write!(formatter, "the peer speaks version {version}"),
             Self::Handshake(what) => write!(formatter, "no handshake: {what}"),
             Self::TooMuchBeforeHandshake => {
