@@ -120,6 +120,24 @@ pub struct Waits {
 
 /// One connection to one server.
 ///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use superstream_veltix::{Address, Connection, ConnectionOptions, MessageType, Next, Request};
+///
+/// # fn main() -> Result<(), superstream_veltix::Error> {
+/// let address = Address::parse("veltix://127.0.0.1:8080")?;
+/// let soon = || Instant::now() + Duration::from_secs(5);
+/// let mut connection = Connection::open(&address, &ConnectionOptions::default(), soon())?;
+/// let request = Request::new(MessageType::of(200), "hello");
+/// let reply = connection.send_and_wait(&request, soon())?;
+/// println!("{:?}", reply.text());
+/// while let Next::Message(message) = connection.next(soon())? {
+///     println!("{}: {} bytes", message.message_type, message.content.len());
+/// }
+/// connection.close(soon())
+/// # }
+/// ```
+///
 /// Messages that nobody has taken are kept up to [`ConnectionOptions::max_kept_bytes`]. Then nothing
 /// more is read and the peer has to wait; nothing is lost. A call that waits for a reply reads up to as
 /// much again, because the reply may lie behind; it fails where that does not do, and the messages can

@@ -7,6 +7,7 @@ use crate::message::{MessageType, RequestId};
 
 /// Why a call failed. No variant holds what a message says.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The system refused.
     Io(io::Error),
@@ -90,6 +91,7 @@ impl From<io::Error> for Error {
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// We closed it.
     Manual,

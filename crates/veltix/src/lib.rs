@@ -20,4 +20,4 @@ pub use endpoint::{
     Endpoint, EndpointConfig, PerformanceMode, Sender, Server, ServerConfig, Tags,
 };
 pub use error::{CloseReason, Error};
-pub use message::{MessageType, Range, Request, RequestId, Response};
+pub use message::{MessageType, Request, RequestId, Response, TypeRange};

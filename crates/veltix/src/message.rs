@@ -9,7 +9,7 @@ pub struct MessageType(u16);
 
 /// Whom a message type belongs to, by convention of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
+pub enum TypeRange {
     /// 0 to 199: the protocol's own.
     System,
     /// 200 to 499.
@@ -42,7 +42,7 @@ impl MessageType {
     /// A code of an application; `None` where it is in another range.
     pub const fn application(code: u16) -> Option<Self> {
         match Self(code).range() {
-            Range::Application => Some(Self(code)),
+            TypeRange::Application => Some(Self(code)),
             _ => None,
         }
     }
@@ -50,7 +50,7 @@ impl MessageType {
     /// A code of a plugin; `None` where it is in another range.
     pub const fn plugin(code: u16) -> Option<Self> {
         match Self(code).range() {
-            Range::Plugin => Some(Self(code)),
+            TypeRange::Plugin => Some(Self(code)),
             _ => None,
         }
     }
@@ -61,11 +61,11 @@ impl MessageType {
     }
 
     /// Whom it belongs to.
-    pub const fn range(self) -> Range {
+    pub const fn range(self) -> TypeRange {
         match self.0 {
-            0..=199 => Range::System,
-            200..=499 => Range::Application,
-            _ => Range::Plugin,
+            0..=199 => TypeRange::System,
+            200..=499 => TypeRange::Application,
+            _ => TypeRange::Plugin,
         }
     }
 
@@ -233,12 +233,12 @@ mod tests {
     #[test]
     fn ranges_are_those_of_the_protocol() {
         for (code, range) in [
-            (0, Range::System),
-            (199, Range::System),
-            (200, Range::Application),
-            (499, Range::Application),
-            (500, Range::Plugin),
-            (65535, Range::Plugin),
+            (0, TypeRange::System),
+            (199, TypeRange::System),
+            (200, TypeRange::Application),
+            (499, TypeRange::Application),
+            (500, TypeRange::Plugin),
+            (65535, TypeRange::Plugin),
         ] {
             assert_eq!(MessageType::of(code).range(), range, "{code}");
         }

@@ -3,12 +3,47 @@
 //! Whoever owns the connection puts what arrives in [`Session::receive`], writes what
 //! [`Session::take_chunk`] gives, and calls [`Session::tick`] at [`Session::next_deadline`]. The
 //! endpoint's thread and the connection without a thread do so alike.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//! use superstream_veltix::session::{Event, Options, Role, Session};
+//! use superstream_veltix::{Error, MessageType, Request};
+//!
+//! /// As a socket would, which may take and give less at a time.
+//! fn pass(from: &mut Session<()>, to: &mut Session<()>) -> Result<Vec<Event<()>>, Error> {
+//!     let mut events = Vec::new();
+//!     while let Some(mut chunk) = from.take_chunk() {
+//!         let written = chunk.remaining().len();
+//!         to.receive(chunk.remaining(), Instant::now(), &mut events)
+//!             .map_err(Error::Closed)?;
+//!         chunk.advance(written);
+//!         from.give_back(chunk, written, Instant::now());
+//!     }
+//!     Ok(events)
+//! }
+//!
+//! # fn main() -> Result<(), Error> {
+//! let options = Arc::new(Options::default());
+//! let mut server = Session::new(Role::Server, &options, Instant::now());
+//! let mut client = Session::new(Role::Client, &options, Instant::now());
+//! pass(&mut server, &mut client)?;
+//! pass(&mut client, &mut server)?;
+//! assert!(server.is_ready() && client.is_ready());
+//!
+//! client.send(&Request::new(MessageType::of(200), "hello"))?;
+//! let events = pass(&mut client, &mut server)?;
+//! assert!(matches!(&events[..], [Event::Message(message)] if message.content == b"hello"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod handshake;
 mod options;
 mod outbound;
 mod pending;
 mod receiving;
+mod sending;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,9 +52,9 @@ pub use handshake::{VERSION_V1, VERSION_V2};
 pub use options::Options;
 pub use outbound::Chunk;
 
-use crate::error::{CloseReason, Error};
+use crate::error::CloseReason;
 use crate::frames::{Decoder, Wire};
-use crate::message::{MessageType, Request, RequestId, Response};
+use crate::message::{MessageType, RequestId, Response};
 use outbound::Outbound;
 use pending::{Ids, Pending};
 
@@ -74,7 +109,7 @@ struct Early {
     pings: u8,
 }
 
-/// One side of one conversation.
+/// One side of one conversation. [The module](self) has an example.
 #[derive(Debug)]
 pub struct Session<W> {
     role: Role,
@@ -149,63 +184,6 @@ impl<W> Session<W> {
     /// The framing that is spoken: decided where the handshake is done.
     pub fn wire(&self) -> Wire {
         self.wire
-    }
-
-    /// Lets a message wait to be written.
-    pub fn send(&mut self, request: &Request) -> Result<RequestId, Error> {
-        if request.message_type.is_reserved() {
-            return Err(Error::Reserved(request.message_type));
-        }
-        let id = self.check(request.content.len(), request.id)?;
-        self.write(request.message_type, id, &request.content);
-        Ok(id)
-    }
-
-    /// The same for a frame that was encoded before, for several peers.
-    pub(crate) fn send_encoded(
-        &mut self,
-        frame: &[u8],
-        wire: Wire,
-        id: RequestId,
-    ) -> Result<(), Error> {
-        if wire != self.wire {
-            return Err(Error::WrongState("a frame of another version"));
-        }
-        self.check(frame.len() - wire.header_size(), Some(id))?;
-        self.write_plain(frame);
-        Ok(())
-    }
-
-    /// As [`Session::send`], and remembers who waits for the reply: until it comes, [`Session::forget`] is
-    /// called, or the deadline has passed.
-    pub fn ask(
-        &mut self,
-        request: &Request,
-        waiter: W,
-        deadline: Option<Instant>,
-    ) -> Result<RequestId, Error> {
-        if request.message_type.is_reserved() {
-            return Err(Error::Reserved(request.message_type));
-        }
-        let id = self.check(request.content.len(), request.id)?;
-        if self.pending.has(id) {
-            return Err(Error::BadId(id));
-        }
-        self.pending.add(id, waiter, request.expects, deadline);
-        self.write(request.message_type, id, &request.content);
-        Ok(id)
-    }
-
-    /// Asks whether the peer is there; the reply is its PONG.
-    pub fn ping(&mut self, waiter: W, deadline: Option<Instant>) -> Result<RequestId, Error> {
-        let id = self.check(0, None)?;
-        if self.pending.has(id) {
-            return Err(Error::BadId(id));
-        }
-        self.pending
-            .add(id, waiter, Some(MessageType::PONG), deadline);
-        self.write(MessageType::PING, id, &[]);
-        Ok(id)
     }
 
     /// Nobody waits for this reply any more.
@@ -343,41 +321,6 @@ impl<W> Session<W> {
             Some(probe) => probe.since.checked_add(self.options.ping_timeout),
             None => self.heard.checked_add(interval),
         }
-    }
-
-    /// What holds for anything that is sent, and the id that it gets.
-    fn check(&mut self, length: usize, id: Option<RequestId>) -> Result<RequestId, Error> {
-        if let Some(reason) = &self.closed {
-            return Err(Error::Closed(reason.clone()));
-        }
-        if self.phase != Phase::Ready {
-            return Err(Error::NotConnected);
-        }
-        let size = length.saturating_add(self.wire.header_size());
-        // The length has 32 bits on the wire.
-        let limit = self.options.max_message_size.min(u32::MAX as usize);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        if self.outbound.waiting() + size > self.options.room() {
-            return Err(Error::Stalled);
-        }
-        match id {
-            Some(id) if id.0 > self.wire.max_id() => Err(Error::BadId(id)),
-            Some(id) => Ok(id),
-            None => Ok(self.free_id()),
-        }
-    }
-
-    fn free_id(&mut self) -> RequestId {
-        // Over 2.0.0 all ids may be waited for at once; then asking with one of them is refused.
-        for _ in 0..=u16::MAX {
-            let id = self.ids.next();
-            if !self.pending.has(id) {
-                return id;
-            }
-        }
-        self.ids.next()
     }
 
     fn write(&mut self, message_type: MessageType, id: RequestId, payload: &[u8]) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::frames::Wire;
 
-/// What a session holds itself and its peer to.
+/// What a session holds itself and its peer to. There may be more to it in later versions: all but what
+/// is set is taken from the default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Which framing is spoken. `None`: a client takes the one that the server begins with; a
