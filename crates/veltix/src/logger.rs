@@ -1,8 +1,23 @@
 //! Lines like those of the Python library, for programs that have no logger of their own.
 //!
 //! The crate itself speaks through [`log`], so that any logger serves.
+//!
+//! ```no_run
+//! use superstream_veltix::logger::{Logger, LoggerConfig};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let logger = Logger::install(&LoggerConfig {
+//!     file: Some("veltix.log".into()),
+//!     ..LoggerConfig::default()
+//! })?;
+//! log::info!("it goes to the terminal and to the file");
+//! logger.set_level(log::LevelFilter::Debug);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,13 +57,17 @@ impl Default for LoggerConfig {
 }
 
 /// Writes log lines: `[HH:MM:SS.mmm] LEVEL [file:line] message`, in UTC. Each is written before the
-/// call that says it comes back: none is lost.
+/// call that says it comes back. What the file does not take, because it cannot be written or rotated,
+/// goes to standard error; where a rotation leaves no file that can be opened, lines are missing from
+/// it until the next.
 pub struct Logger {
     state: Mutex<State>,
     counts: [AtomicU64; 5],
 }
 
 struct State {
+    level: LevelFilter,
+    enabled: bool,
     colours: bool,
     stdout: bool,
     file: Option<FileRotate<AppendCount>>,
@@ -60,6 +79,8 @@ impl Logger {
     pub fn install(config: &LoggerConfig) -> io::Result<&'static Self> {
         static LOGGER: Logger = Logger {
             state: Mutex::new(State {
+                level: LevelFilter::Off,
+                enabled: false,
                 colours: false,
                 stdout: false,
                 file: None,
@@ -73,7 +94,6 @@ impl Logger {
             *installed = true;
         }
         LOGGER.configure(config)?;
-        log::set_max_level(config.level);
         Ok(&LOGGER)
     }
 
@@ -95,13 +115,40 @@ impl Logger {
             }
             None => None,
         };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State {
-            colours: io::stdout().is_terminal(),
-            stdout: config.stdout,
-            file,
-        };
+        self.change(|state| {
+            *state = State {
+                level: config.level,
+                enabled: true,
+                colours: io::stdout().is_terminal(),
+                stdout: config.stdout,
+                file,
+            };
+        });
         Ok(())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        log::set_max_level(match state.enabled {
+            true => state.level,
+            false => LevelFilter::Off,
+        });
+    }
+
+    /// Changes the least that is written.
+    pub fn set_level(&self, level: LevelFilter) {
+        self.change(|state| state.level = level);
+    }
+
+    /// Writes again, after [`Logger::disable`].
+    pub fn enable(&self) {
+        self.change(|state| state.enabled = true);
+    }
+
+    /// Writes nothing more, until [`Logger::enable`] or another [`Logger::install`].
+    pub fn disable(&self) {
+        self.change(|state| state.enabled = false);
     }
 
     /// How many lines of a level were written.
@@ -121,9 +168,14 @@ impl Log for Logger {
         }
         self.counts[record.level() as usize - 1].fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written has nobody to tell.
         if let Some(file) = &mut state.file {
-            let _ = file.write_all(line(record, false).as_bytes());
+            let text = line(record, false);
+            // The crate for rotation panics where somebody else has moved its files.
+            let written = catch_unwind(AssertUnwindSafe(|| file.write_all(text.as_bytes())));
+            if !matches!(written, Ok(Ok(()))) {
+                // A log that cannot be written has nobody else to tell.
+                let _ = io::stderr().lock().write_all(text.as_bytes());
+            }
         }
         if state.stdout {
             let text = line(record, state.colours);
@@ -206,6 +258,57 @@ mod tests {
         log::debug!("written now");
         let newest = std::fs::read_to_string(&path).unwrap();
         assert!(newest.contains("DEBUG") && newest.ends_with("written now\n"));
+
+        logger.disable();
+        logger.set_level(LevelFilter::Warn);
+        log::error!("not written");
+        logger.enable();
+        log::info!("not written");
+        log::warn!("written again");
+        let newest = std::fs::read_to_string(&path).unwrap();
+        assert!(newest.ends_with("written again\n") && !newest.contains("not written"));
+    }
+
+    /// Run alone, by the test below: it is the process's logger, and writes to standard error.
+    #[test]
+    #[ignore = "run by the test of it"]
+    fn to_standard_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("veltix.log");
+        let mut config = LoggerConfig {
+            stdout: false,
+            file: Some("/dev/full".into()),
+            max_bytes: 1,
+            ..LoggerConfig::default()
+        };
+        Logger::install(&config).unwrap();
+        log::info!("the disk is full");
+        config.file = Some(path.clone());
+        Logger::install(&config).unwrap();
+        log::info!("the file has room");
+        std::fs::write(path.with_extension("log.1"), "of somebody else").unwrap();
+        log::info!("it cannot be rotated");
+        std::fs::remove_file(path.with_extension("log.1")).unwrap();
+        log::info!("it can be rotated");
+    }
+
+    #[test]
+    fn what_the_file_does_not_take_is_not_lost() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logger::tests::to_standard_error"])
+            .args(["--ignored", "--nocapture"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        for (line, is_lost) in [
+            ("the disk is full", true),
+            ("the file has room", false),
+            ("it cannot be rotated", true),
+            ("it can be rotated", false),
+        ] {
+            assert_eq!(text.contains(&format!("] {line}\n")), is_lost, "{text}");
+        }
     }
 
     #[test]
