@@ -12,6 +12,8 @@ use crate::lock::lock;
 
 /// Nobody waits at the descriptor.
 const SILENT: RawFd = -1;
+/// An entry that `poll` passes over.
+const NONE: RawFd = -1;
 /// Without a descriptor of our own a socket is looked at so often.
 const BLIND: Duration = Duration::from_secs(2);
 
@@ -24,6 +26,15 @@ pub struct Watch<'a> {
     pub readable: bool,
     /// Until something can be written.
     pub writable: bool,
+    /// What shows earlier has to wait until then.
+    pub from: Option<Instant>,
+}
+
+impl Watch<'_> {
+    /// When it is to be waited for, if that is not yet.
+    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.from.filter(|from| *from > now)
+    }
 }
 
 /// The thread waits here, and others ring.
@@ -92,6 +103,7 @@ impl Bell {
     }
 
     /// Waits for a ring, until a time, or for what is to be watched; whether that is to be looked at.
+    /// A watch that rests ends the waiting where its rest does.
     pub(super) fn wait<'s, T>(
         &self,
         mutex: &'s Mutex<T>,
@@ -99,11 +111,14 @@ impl Bell {
         until: Option<Instant>,
         watch: Option<&Watch<'_>>,
     ) -> (MutexGuard<'s, T>, bool) {
+        let rests_until = watch.and_then(|watch| watch.rests_until(Instant::now()));
+        let until = until.into_iter().chain(rests_until).min();
         let place = self.rings_at.load(Ordering::SeqCst);
         if let (Some(watch), Some(descriptor)) = (watch, self.descriptor.get())
             && place != SILENT
         {
             drop(state);
+            let watch = Some(watch).filter(|_| rests_until.is_none());
             let shows = poll(descriptor.as_fd(), watch, until);
             self.is_busy();
             empty(descriptor);
@@ -135,16 +150,20 @@ impl Bell {
 }
 
 /// Whether the socket is to be looked at.
-fn poll(descriptor: BorrowedFd<'_>, watch: &Watch<'_>, until: Option<Instant>) -> bool {
+fn poll(descriptor: BorrowedFd<'_>, watch: Option<&Watch<'_>>, until: Option<Instant>) -> bool {
     let events = |wanted: bool, event: libc::c_short| if wanted { event } else { 0 };
-    let of = |descriptor: BorrowedFd<'_>, events| libc::pollfd {
-        fd: descriptor.as_raw_fd(),
+    let of = |fd: RawFd, events| libc::pollfd {
+        fd,
         events,
         revents: 0,
     };
-    let of_socket = events(watch.readable, libc::POLLIN) | events(watch.writable, libc::POLLOUT);
-    let mut both = [of(watch.socket, of_socket), of(descriptor, libc::POLLIN)];
-    // SAFETY: two entries that live as long as the call, of descriptors that do too.
+    let of_socket = watch.map_or(of(NONE, 0), |watch| {
+        let readable = events(watch.readable, libc::POLLIN);
+        let writable = events(watch.writable, libc::POLLOUT);
+        of(watch.socket.as_raw_fd(), readable | writable)
+    });
+    let mut both = [of_socket, of(descriptor.as_raw_fd(), libc::POLLIN)];
+    // SAFETY: two entries that live as long as the call, of descriptors that do too, or of none.
     let result = unsafe { libc::poll(both.as_mut_ptr(), 2, milliseconds(until)) };
     match result {
         // A wait that fails otherwise is as good as none: the transport bounds how often it is looked at.

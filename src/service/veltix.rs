@@ -144,10 +144,9 @@ impl Transport for Veltix {
     }
 
     fn watch(&self) -> Option<Watch<'_>> {
-        match self.unasked.rests(Instant::now()) {
-            true => None,
-            false => self.link.watch(),
-        }
+        let mut watch = self.link.watch()?;
+        watch.from = self.unasked.rested_at();
+        Some(watch)
     }
 
     fn look(&mut self) -> Result<Vec<Heard>, Failure> {

@@ -14,6 +14,7 @@ fn watch(socket: &UnixStream) -> Watch<'_> {
         socket: socket.as_fd(),
         readable: true,
         writable: false,
+        from: None,
     }
 }
 
@@ -142,4 +143,25 @@ fn the_descriptor_is_written_only_while_it_is_waited_at() {
     let (state, shows) = bell.wait(&mutex, state, brief, Some(&watch));
     assert!(!shows && brief.is_some_and(|at| at <= Instant::now()));
     drop(state);
+}
+
+/// The socket shows something all the while.
+#[test]
+fn a_watch_that_rests_is_waited_for_afterwards() {
+    let (socket, mut other) = UnixStream::pair().unwrap();
+    let (bell, mutex) = (Bell::default(), Mutex::new(()));
+    other.write_all(b"x").unwrap();
+    let from = Instant::now() + Duration::from_millis(50);
+    let watch = Watch {
+        from: Some(from),
+        ..watch(&socket)
+    };
+    let waits = || {
+        let state = lock(&mutex);
+        bell.listen(Some(&watch));
+        bell.wait(&mutex, state, soon(), Some(&watch)).1
+    };
+    assert!(!waits());
+    assert!(Instant::now() >= from);
+    assert!(waits());
 }

@@ -126,6 +126,7 @@ impl Link {
             socket: connection.as_fd(),
             readable: waits.readable,
             writable: waits.writable,
+            from: None,
         })
     }
 

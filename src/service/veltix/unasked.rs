@@ -53,13 +53,8 @@ impl Unasked {
     }
 
     /// When the next look may follow.
-    fn rested_at(&self) -> Option<Instant> {
+    pub(super) fn rested_at(&self) -> Option<Instant> {
         self.made_up_at?.checked_sub(PAUSE * BURST)
-    }
-
-    /// Whether it must wait.
-    pub(super) fn rests(&self, now: Instant) -> bool {
-        self.rested_at().is_some_and(|at| at > now)
     }
 }
 

@@ -12,7 +12,7 @@ use superstream_protocol::link::{GOODBYE, HELLO, REPORT, REPORT_NOW, RESUME, UPD
 use superstream_protocol::measured::Measured;
 
 use super::service::Service;
-use super::{registration, zstd};
+use super::{codec_for, registration, zstd};
 use crate::report::record::Client;
 use crate::service::session::{Asked, Session};
 use crate::settings::{Reading, Settings};
@@ -69,6 +69,26 @@ fn what_is_asked_for_comes_at_once_even_without_news() {
     session.goodbye(&first);
     wait_until("its goodbye", || service.told(GOODBYE).len() == 1);
     assert_eq!(service.told(HELLO).len(), 1);
+}
+
+/// Each is looked at by itself, so that the looks have to rest before long.
+#[test]
+fn what_comes_after_a_burst_is_heard_as_soon() {
+    // A look has to wait for 50 ms; nothing else is done for seconds.
+    const LONG: Duration = Duration::from_secs(4);
+    let service = Service::start();
+    let session = session(service.port());
+    let client = created(&session, "1");
+    let next = || client.outcome().next_advice?.optimized_configuration;
+    for update in 0..100 {
+        let codec = ["zstd", "lz4"][update % 2];
+        let begin = Instant::now();
+        service.say(UPDATE, &codec_for("h1", codec));
+        wait_until("the update", || {
+            next().is_some_and(|next| next["compression.type"] == codec)
+        });
+        assert!(begin.elapsed() < LONG, "{update}: {:?}", begin.elapsed());
+    }
 }
 
 /// Nobody has anything to say: the thread finds out by the socket alone.
