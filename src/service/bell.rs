@@ -2,8 +2,8 @@
 //! beside it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,8 @@ impl Watch<'_> {
 ///   early, then it has written `rings_at` before the flag was set, and the ringing reads it.
 ///
 /// The descriptor is emptied after the waiting and before the next look for changes. What is written
-/// too late ends the next waiting, for nothing.
+/// too late ends the next waiting, for nothing. One that the application has closed is given up for
+/// good: the condition is waited at, and the socket looked at now and then.
 #[derive(Debug)]
 pub(super) struct Bell {
     condition: Condvar,
@@ -60,6 +61,10 @@ pub(super) struct Bell {
     descriptor: OnceLock<OwnedFd>,
     /// The descriptor, while the thread may wait at it.
     rings_at: AtomicI32,
+    /// The application has closed the descriptor, or made another one of it: it is not ours any more.
+    is_lost: AtomicBool,
+    /// When the socket is to be looked at, where there is no descriptor to wait at.
+    blind_at: Mutex<Option<Instant>>,
 }
 
 impl Default for Bell {
@@ -68,6 +73,8 @@ impl Default for Bell {
             condition: Condvar::new(),
             descriptor: OnceLock::new(),
             rings_at: AtomicI32::new(SILENT),
+            is_lost: AtomicBool::new(false),
+            blind_at: Mutex::new(None),
         }
     }
 }
@@ -119,12 +126,14 @@ impl Bell {
         {
             drop(state);
             let watch = Some(watch).filter(|_| rests_until.is_none());
-            let shows = poll(descriptor.as_fd(), watch, until);
+            let shown = poll(descriptor.as_raw_fd(), watch, until);
             self.is_busy();
-            empty(descriptor);
-            return (lock(mutex), shows);
+            if !shown.is_ours || shown.is_rung && !empty(descriptor) {
+                self.is_lost.store(true, Ordering::SeqCst);
+            }
+            return (lock(mutex), shown.watched);
         }
-        let blind = watch.map(|_| Instant::now() + BLIND);
+        let blind = watch.map(|_| self.blind_at());
         let Some(until) = until.into_iter().chain(blind).min() else {
             let waited = self.condition.wait(state);
             return (waited.unwrap_or_else(PoisonError::into_inner), false);
@@ -132,11 +141,24 @@ impl Bell {
         let left = until.saturating_duration_since(Instant::now());
         let waited = self.condition.wait_timeout(state, left);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (state, blind.is_some_and(|at| at <= Instant::now()))
+        let is_time = blind.is_some_and(|at| at <= Instant::now());
+        if is_time {
+            *lock(&self.blind_at) = None;
+        }
+        (state, is_time)
     }
 
-    /// Made when it is needed first. Where it cannot be had, it is tried again.
+    /// However often the waiting ends before.
+    fn blind_at(&self) -> Instant {
+        *lock(&self.blind_at).get_or_insert_with(|| Instant::now() + BLIND)
+    }
+
+    /// Made when it is needed first. Where it cannot be had, it is tried again; where it was lost, it is
+    /// not: what was done to one may be done to the next.
     fn descriptor(&self) -> Option<&OwnedFd> {
+        if self.is_lost.load(Ordering::SeqCst) {
+            return None;
+        }
         if self.descriptor.get().is_none() {
             // SAFETY: takes no pointers.
             let made = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -149,8 +171,28 @@ impl Bell {
     }
 }
 
-/// Whether the socket is to be looked at.
-fn poll(descriptor: BorrowedFd<'_>, watch: Option<&Watch<'_>>, until: Option<Instant>) -> bool {
+impl Drop for Bell {
+    fn drop(&mut self) {
+        if self.is_lost.load(Ordering::SeqCst)
+            && let Some(descriptor) = self.descriptor.take()
+        {
+            // Whatever goes by this number now is the application's.
+            let _ = descriptor.into_raw_fd();
+        }
+    }
+}
+
+/// What a waiting has shown.
+struct Shown {
+    /// The socket is to be looked at.
+    watched: bool,
+    /// There is something to read at the bell.
+    is_rung: bool,
+    /// The bell can be waited at.
+    is_ours: bool,
+}
+
+fn poll(descriptor: RawFd, watch: Option<&Watch<'_>>, until: Option<Instant>) -> Shown {
     let events = |wanted: bool, event: libc::c_short| if wanted { event } else { 0 };
     let of = |fd: RawFd, events| libc::pollfd {
         fd,
@@ -162,13 +204,23 @@ fn poll(descriptor: BorrowedFd<'_>, watch: Option<&Watch<'_>>, until: Option<Ins
         let writable = events(watch.writable, libc::POLLOUT);
         of(watch.socket.as_raw_fd(), readable | writable)
     });
-    let mut both = [of_socket, of(descriptor.as_raw_fd(), libc::POLLIN)];
-    // SAFETY: two entries that live as long as the call, of descriptors that do too, or of none.
+    let mut both = [of_socket, of(descriptor, libc::POLLIN)];
+    // SAFETY: two entries that live as long as the call. What they name need not be open.
     let result = unsafe { libc::poll(both.as_mut_ptr(), 2, milliseconds(until)) };
-    match result {
-        // A wait that fails otherwise is as good as none: the transport bounds how often it is looked at.
-        ..0 => io::Error::last_os_error().kind() != io::ErrorKind::Interrupted,
-        _ => both[0].revents != 0,
+    if result < 0 {
+        // A wait that fails otherwise would fail again.
+        let is_interrupted = io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
+        return Shown {
+            watched: false,
+            is_rung: false,
+            is_ours: is_interrupted,
+        };
+    }
+    let of_bell = both[1].revents;
+    Shown {
+        watched: both[0].revents != 0,
+        is_rung: of_bell & libc::POLLIN != 0,
+        is_ours: of_bell & (libc::POLLNVAL | libc::POLLERR | libc::POLLHUP) == 0,
     }
 }
 
@@ -180,16 +232,27 @@ fn milliseconds(until: Option<Instant>) -> libc::c_int {
     rounded.try_into().unwrap_or(libc::c_int::MAX)
 }
 
-fn empty(descriptor: &OwnedFd) {
+/// Reads what was rung; whether it is a bell that was read.
+fn empty(descriptor: &OwnedFd) -> bool {
     let mut count = [0_u8; 8];
-    // SAFETY: an open descriptor that never blocks, and room for the eight bytes that it gives.
-    unsafe {
+    // SAFETY: a descriptor that there is something to read from, and room for the eight bytes that a
+    // bell gives.
+    let length = unsafe {
         libc::read(
             descriptor.as_raw_fd(),
             count.as_mut_ptr().cast(),
             count.len(),
         )
     };
+    if length < 0 {
+        let error = io::Error::last_os_error().kind();
+        return matches!(
+            error,
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        );
+    }
+    // A bell that was rung never gives a zero.
+    length.unsigned_abs() == count.len() && u64::from_ne_bytes(count) > 0
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -164,4 +165,45 @@ fn a_watch_that_rests_is_waited_for_afterwards() {
     assert!(!waits());
     assert!(Instant::now() >= from);
     assert!(waits());
+}
+
+/// As where an application closes all descriptors that it does not know, and opens its own.
+#[test]
+fn a_descriptor_that_is_not_ours_any_more_is_left_alone() {
+    let (socket, _other) = UnixStream::pair().unwrap();
+    let watch = watch(&socket);
+    let replaced = |by: &UnixStream| {
+        let (bell, mutex) = (Bell::default(), Mutex::new(()));
+        bell.listen(Some(&watch));
+        let place = bell.rings_at.load(Ordering::SeqCst);
+        // SAFETY: two open descriptors.
+        assert_eq!(unsafe { libc::dup2(by.as_raw_fd(), place) }, place);
+        let state = lock(&mutex);
+        let (state, shows) = bell.wait(&mutex, state, soon(), Some(&watch));
+        assert!(!shows);
+        bell.listen(Some(&watch));
+        assert_eq!(bell.rings_at.load(Ordering::SeqCst), SILENT);
+        // Nothing shows, so that it is looked at now and then, however often somebody rings.
+        let brief = || Some(Instant::now() + Duration::from_millis(1));
+        let (mut state, mut shows) = bell.wait(&mutex, state, brief(), Some(&watch));
+        let begin = Instant::now();
+        while !shows && begin.elapsed() < Duration::from_secs(60) {
+            bell.listen(Some(&watch));
+            (state, shows) = bell.wait(&mutex, state, brief(), Some(&watch));
+        }
+        assert!(shows && begin.elapsed() >= BLIND / 2);
+        drop(state);
+        drop(bell);
+        // SAFETY: asks for the flags of a descriptor, and closes it: it is nobody's but this test's.
+        let was_open = unsafe { libc::fcntl(place, libc::F_GETFD) >= 0 && libc::close(place) == 0 };
+        assert!(was_open, "it is the application's");
+    };
+    let (ended, other) = UnixStream::pair().unwrap();
+    drop(other);
+    let (mut speaks, with_data) = UnixStream::pair().unwrap();
+    speaks.write_all(&[0]).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| replaced(&ended));
+        scope.spawn(|| replaced(&with_data));
+    });
 }
