@@ -18,13 +18,15 @@ pub(super) fn look(shared: &Shared, transport: &mut dyn Transport) -> Option<Str
         Ok(all) if all.is_empty() => return None,
         Ok(all) => {
             for one in all {
-                heed(shared, &mut state, one);
+                state.has_news |= heed(shared, &mut state, one);
             }
             None
         }
-        Err(failure) => Some(not_reached(&mut state, &failure)),
+        Err(failure) => {
+            state.has_news = true;
+            Some(not_reached(&mut state, &failure))
+        }
     };
-    state.has_news = true;
     drop(state);
     shared.news.notify_all();
     news
@@ -41,30 +43,49 @@ fn not_reached(state: &mut State, failure: &Failure) -> String {
     words
 }
 
-fn heed(shared: &Shared, state: &mut State, heard: Heard) {
+/// Whether there is something new to publish.
+fn heed(shared: &Shared, state: &mut State, heard: Heard) -> bool {
     match heard {
         Heard::Start { client_hash, start } => {
-            for started in state.starting.hear(&client_hash, &start) {
+            let all = state.starting.hear(&client_hash, &start);
+            let is_news = !all.is_empty();
+            for started in all {
                 let is_late = started.since.elapsed() >= shared.response_timeout;
                 state.registered(&started.client, started.registered, is_late);
             }
+            is_news
         }
-        Heard::Codec { client_hash, codec } => state.advises_codec(&client_hash, codec),
+        // Advice that is another one is news by itself.
+        Heard::Codec { client_hash, codec } => {
+            state.advises_codec(&client_hash, codec);
+            false
+        }
         Heard::Unknown { client_hash } => {
+            let mut is_news = false;
             for client in state.members.named(&client_hash) {
-                client.forget_name();
-                state.queue.push(Message::Register(client));
+                // One that is gone for good is not worth a registration.
+                if !state.members.said_goodbye(&client) {
+                    client.forget_name();
+                    state.queue.push(Message::Register(client));
+                    is_news = true;
+                }
             }
+            is_news
         }
         Heard::ReportNow { client_hashes } => {
             state.members.report_now(client_hashes.as_deref());
+            false
         }
         Heard::Nonsense { client_hash, error } => {
             if let Some(client) = state.members.named(&client_hash).into_iter().next() {
                 state.queue.push(Message::Error(client, error));
             }
+            false
         }
-        Heard::Reached => state.reached(None),
+        Heard::Reached => {
+            state.reached(None);
+            true
+        }
     }
 }
 

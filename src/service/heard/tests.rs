@@ -321,6 +321,40 @@ fn a_client_that_is_not_known_any_more_registers_again() {
     assert!(matches!(waiting.message, Message::Register(_)));
 }
 
+/// Its last figures are reported, and its goodbye is said: it is not worth another registration.
+#[test]
+fn a_client_that_said_goodbye_does_not_register_again() {
+    let (shared, mut transport) = (shared(), naming("h"));
+    let client = named(&shared, &mut transport);
+    creation_succeeds(&shared, &client);
+    client.measured_in_test(Default::default());
+    let mut state = lock(&shared.state);
+    state.members.close(&client);
+    assert_eq!(state.members.leaving().len(), 1);
+    drop(state);
+    transport.unasked = vec![Heard::Unknown {
+        client_hash: "h".to_owned(),
+    }];
+    look(&shared, &mut transport);
+    assert!(lock(&shared.state).queue.take_due(Instant::now()).is_none());
+}
+
+/// A service that says the same over and over again has nothing published.
+#[test]
+fn what_changes_nothing_is_no_news() {
+    let (shared, mut transport) = (shared(), naming("h"));
+    let client = named(&shared, &mut transport);
+    transport.unasked = vec![start("h", json!({}))];
+    look(&shared, &mut transport);
+    creation_succeeds(&shared, &client);
+    for is_first in [true, false] {
+        lock(&shared.state).has_news = false;
+        transport.unasked = vec![codec("h", "zstd")];
+        look(&shared, &mut transport);
+        assert_eq!(lock(&shared.state).has_news, is_first);
+    }
+}
+
 /// A flood of what nobody asked for holds up nothing.
 #[test]
 fn looks_and_other_work_take_turns() {
