@@ -55,6 +55,10 @@ pub trait Transport: Send {
     fn error(&mut self, message: &ClientError) -> Result<Said, Failure>;
     /// Tells that a client is gone: two may go by one name, and have registered by another each.
     fn goodbye(&mut self, client_hash: &str, registration_id: &str) -> Result<Said, Failure>;
+    /// A client is gone, and nobody says so any more.
+    fn forget(&mut self, client_hash: &str) {
+        let _ = client_hash;
+    }
     /// When to look for what the service says unasked; `None` where it can say nothing.
     fn look_at(&self) -> Option<Instant> {
         None

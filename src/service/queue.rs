@@ -34,6 +34,8 @@ pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     /// Clients that are gone, and for which there was no room yet.
     goodbyes: VecDeque<Arc<Client>>,
+    /// Clients that are gone, and of which that is never said.
+    unsaid: Vec<Arc<Client>>,
 }
 
 impl Queue {
@@ -83,7 +85,19 @@ impl Queue {
             self.push(Message::Goodbye(client));
         }
         let beyond = self.goodbyes.len().saturating_sub(MAX_WAITING);
-        self.goodbyes.drain(..beyond);
+        self.unsaid.extend(self.goodbyes.drain(..beyond));
+    }
+
+    /// A message is not said any more.
+    pub(super) fn is_given_up(&mut self, message: &Message) {
+        if let Message::Goodbye(client) = message {
+            self.unsaid.push(Arc::clone(client));
+        }
+    }
+
+    /// Clients that are gone, and of which that is never said, since this was asked last.
+    pub(super) fn take_unsaid(&mut self) -> Vec<Arc<Client>> {
+        std::mem::take(&mut self.unsaid)
     }
 
     /// A client need not be registered any more.
@@ -140,6 +154,7 @@ impl Queue {
     fn drop_one(&mut self) {
         let oldest = self.waiting.iter().position(|waiting| !waiting.is_first());
         if let Some(dropped) = self.waiting.remove(oldest.unwrap_or(0)) {
+            self.is_given_up(&dropped.message);
             dropped.give_up("too many messages wait for the service");
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Scripted<A> {
     pub(super) registration: Registration,
     /// What it says unasked.
     pub(super) unasked: Vec<Heard>,
+    /// Clients that it is to forget.
+    pub(super) forgotten: Vec<String>,
 }
 
 impl<A> Scripted<A> {
@@ -35,6 +37,7 @@ impl<A> Scripted<A> {
             configurations: 0,
             registration: Registration::Answered(Registered::default()),
             unasked: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -67,6 +70,10 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
 
     fn goodbye(&mut self, _: &str, _: &str) -> Result<Said, Failure> {
         self.other()
+    }
+
+    fn forget(&mut self, client_hash: &str) {
+        self.forgotten.push(client_hash.to_owned());
     }
 
     fn look(&mut self) -> Result<Vec<Heard>, Failure> {

@@ -50,10 +50,21 @@ fn turn(shared: &Shared, transport: &mut dyn Transport) {
         Work::Report => round::report(shared, transport),
         Work::Send(waiting) => tell(shared, transport, waiting),
         Work::Look => heard::look(shared, transport),
+        Work::Forget(clients) => {
+            forget(transport, &clients);
+            None
+        }
     };
     // Not under the lock: whoever reads the log may be slow.
     if let Some(news) = news {
         debug!("{news}");
+    }
+}
+
+/// The transport speaks no more for clients that are gone.
+fn forget(transport: &mut dyn Transport, clients: &[Arc<Client>]) {
+    for hash in clients.iter().filter_map(|client| client.hash()) {
+        transport.forget(&hash);
     }
 }
 
@@ -101,6 +112,8 @@ fn settle(
         }
         if is_refused {
             refused(state, &waiting.message, &reason);
+        } else {
+            state.queue.is_given_up(&waiting.message);
         }
         waiting.give_up(&reason);
         return Some(format!("a message is given up: {reason}"));

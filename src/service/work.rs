@@ -1,5 +1,6 @@
 //! What the session's thread does next.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(super) enum Work {
     Report,
     /// Look for what the service says unasked.
     Look,
+    /// Forget clients that are gone, and of which that is never said.
+    Forget(Vec<Arc<Client>>),
 }
 
 /// Waits for work. A creator that waits for an answer waits for nothing else. At `look_at` the service
@@ -59,6 +62,10 @@ pub(super) fn next_work(
 impl State {
     /// While the word to start of a client is awaited, looks and other work take turns.
     pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
+        let unsaid = self.queue.take_unsaid();
+        if !unsaid.is_empty() {
+            return Some(Work::Forget(unsaid));
+        }
         if !self.queue.has_first_registration() && !self.starting.somebody_waits() {
             self.line.nobody_waits();
         }

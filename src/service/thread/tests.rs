@@ -21,6 +21,10 @@ fn send_all(shared: &Shared, transport: &mut dyn Transport) {
                 drop(state);
                 tell(shared, transport, waiting);
             }
+            Some(Work::Forget(clients)) => {
+                drop(state);
+                forget(transport, &clients);
+            }
             Some(Work::Publish) => {}
             Some(Work::Report | Work::Look) | None => return,
         }
@@ -50,6 +54,28 @@ fn a_service_that_is_away_is_tried_once_and_then_after_a_pause() {
     creator(&shared);
     send_all(&shared, &mut transport);
     assert_eq!(transport.other_messages, 1 + 1 + 99);
+}
+
+/// What is never said to the service is said to the transport, which would speak for them for ever.
+#[test]
+fn clients_whose_goodbye_is_given_up_are_forgotten() {
+    let shared = shared();
+    let mut transport = Scripted::new(takes_all);
+    transport.others = Err(Failure::Unavailable("connection refused".to_owned()));
+    goodbyes(&shared, 1000);
+    send_all(&shared, &mut transport);
+    let beyond: Vec<_> = (128..1000 - 256).map(|it| format!("client-{it}")).collect();
+    assert_eq!(transport.forgotten, beyond);
+    let mut state = lock(&shared.state);
+    let later = Instant::now() + Duration::from_secs(9);
+    let mut waiting = state.queue.take_due(later).unwrap();
+    waiting.bad_answers = MAX_TRIES - 1;
+    settle(
+        &mut state,
+        waiting,
+        Err(Failure::Failed("an error".to_owned())),
+    );
+    assert_eq!(state.queue.take_unsaid().len(), 1);
 }
 
 /// Creators had no answer: the next ones need not wait, and their registrations neither.
