@@ -3,6 +3,7 @@
 //! There is one connection for all clients of the process, and the service says over it what it has to
 //! say as soon as it has it. Nothing that comes is trusted.
 
+mod inbox;
 mod link;
 mod names;
 mod unasked;
@@ -80,8 +81,7 @@ impl Veltix {
         let goes_on = reports.reports.iter().filter(|report| !report.last);
         for name in goes_on.map(|report| &report.client_hash) {
             let is_known = |taken: &ReportTaken| taken.client_hash == *name && !taken.unknown;
-            if !self.names.has(name) && taken.reports.iter().any(is_known) {
-                self.names.add(name);
+            if taken.reports.iter().any(is_known) && self.names.find(name) {
                 self.unasked.resumes();
             }
         }
@@ -134,9 +134,13 @@ impl Transport for Veltix {
         let said = self.tell(GOODBYE, &goodbye);
         // What is refused is not said again.
         if matches!(said, Ok(_) | Err(Failure::Refused(_))) {
-            self.names.remove(client_hash);
+            self.names.leave(client_hash);
         }
         said
+    }
+
+    fn forget(&mut self, client_hash: &str) {
+        self.names.leave(client_hash);
     }
 
     fn look_at(&self) -> Option<Instant> {

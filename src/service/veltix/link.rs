@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use superstream_protocol::link::{HELLO, Hello};
 use superstream_veltix::{
-    Address, Connection, ConnectionOptions, Error, MessageType, Request, Response,
+    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, Response,
 };
 
+use super::inbox::Inbox;
 use super::json;
 use crate::service::answer::{self, short};
 use crate::service::reopening::{PROOF_LIMIT, Reopening};
@@ -19,6 +20,10 @@ use crate::settings::Token;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// The longest message, in both directions. Answers and what is said unasked are held to less.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// What may lie here until the next look.
+const MAX_KEPT_BYTES: usize = 1024 * 1024;
+/// As many messages as may lie here, whatever is in them.
+const MAX_KEPT: usize = MAX_KEPT_BYTES / 64;
 
 /// A connection, and what it takes to make one.
 pub(super) struct Link {
@@ -29,6 +34,8 @@ pub(super) struct Link {
     reopening: Reopening,
     /// Something was not answered in time: the service itself may be gone.
     is_suspect: bool,
+    /// What the service has said unasked, on any of the connections.
+    pub(super) inbox: Inbox,
 }
 
 impl Link {
@@ -40,6 +47,7 @@ impl Link {
             connection: None,
             reopening: Reopening::default(),
             is_suspect: false,
+            inbox: Inbox::default(),
         }
     }
 
@@ -67,7 +75,8 @@ impl Link {
         self.drop_closed();
         if std::mem::take(&mut self.is_suspect)
             && let Some(connection) = &mut self.connection
-            && connection.ping(proof).is_err()
+            // It is there where it says more than can be kept.
+            && !matches!(connection.ping(proof), Ok(_) | Err(Error::WrongState(_)))
         {
             self.forget();
         }
@@ -83,7 +92,7 @@ impl Link {
     }
 
     /// Connects, and says who we are.
-    fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
+    fn connect(&mut self, deadline: Instant) -> Result<Connection, Failure> {
         let options = self.options.as_ref();
         let options = options.map_err(|reason| Failure::Refused(reason.clone()))?;
         let hello = json(&Hello {
@@ -92,7 +101,14 @@ impl Link {
         })?;
         let connected = Connection::open(&self.server, options, deadline);
         let mut connection = connected.map_err(|error| self.failure(&error))?;
-        let answered = connection.send_and_wait(&request(HELLO, hello), deadline);
+        let hello = request(HELLO, hello);
+        let answered = ask(
+            &mut connection,
+            &hello,
+            deadline,
+            &mut self.inbox,
+            self.token.as_ref(),
+        );
         let answered = answered.map_err(|error| self.failure(&error))?;
         answer::accepted(&answered.content, self.token.as_ref(), answer::longest(0))?;
         Ok(connection)
@@ -106,16 +122,28 @@ impl Link {
         deadline: Instant,
     ) -> Result<Vec<u8>, Failure> {
         let request = request(kind, content);
-        let answer = self.speak(|connection| connection.send_and_wait(&request, deadline));
+        let answer = self
+            .speak(|connection, inbox, token| ask(connection, &request, deadline, inbox, token));
         match answer {
             Ok(answer) => Ok(answer.content),
             Err(error) => Err(self.failure(&error)),
         }
     }
 
-    /// What the service has said unasked, if anything lies there.
-    pub(super) fn next(&mut self) -> Option<Response> {
-        self.speak(Connection::try_next).ok().flatten()
+    /// Takes what the service has said unasked, so many messages at most.
+    pub(super) fn take(&mut self, most: usize) {
+        for _ in 0..most {
+            let next = self.speak(|connection, inbox, token| {
+                let next = connection.try_next()?;
+                if let Some(message) = &next {
+                    inbox.push(message, token);
+                }
+                Ok(next.is_some())
+            });
+            if !matches!(next, Ok(true)) {
+                return;
+            }
+        }
     }
 
     /// What shows that something lies there, or that what waits can be sent.
@@ -137,16 +165,15 @@ impl Link {
 
     fn speak<T>(
         &mut self,
-        speak: impl FnOnce(&mut Connection) -> Result<T, Error>,
+        speak: impl FnOnce(&mut Connection, &mut Inbox, Option<&Token>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let Some(connection) = &mut self.connection else {
             return Err(Error::NotConnected);
         };
-        let said = speak(connection);
+        let said = speak(connection, &mut self.inbox, self.token.as_ref());
         match &said {
             Err(Error::TimedOut | Error::Stalled) => self.is_suspect = true,
-            // The last one: so much came unasked that the answer is not to be had.
-            Err(Error::Io(_) | Error::Closed(_) | Error::WrongState(_)) => self.forget(),
+            Err(Error::Io(_) | Error::Closed(_)) => self.forget(),
             _ => {}
         }
         self.drop_closed();
@@ -169,9 +196,15 @@ impl Link {
         }
     }
 
-    /// The connection broke.
+    /// The connection broke. What came before is not lost.
     pub(super) fn forget(&mut self) {
-        if self.connection.is_some() {
+        if let Some(connection) = &mut self.connection {
+            for _ in 0..MAX_KEPT {
+                let Ok(Some(message)) = connection.try_next() else {
+                    break;
+                };
+                self.inbox.push(&message, self.token.as_ref());
+            }
             self.close();
             self.reopening.broke();
         }
@@ -189,8 +222,37 @@ impl Link {
     }
 }
 
+/// Asks, and waits for the answer. What comes before is taken, so that it does not stand in the way.
+fn ask(
+    connection: &mut Connection,
+    request: &Request,
+    deadline: Instant,
+    inbox: &mut Inbox,
+    token: Option<&Token>,
+) -> Result<Response, Error> {
+    let id = connection.send(request, deadline)?;
+    loop {
+        match connection.next(deadline)? {
+            Next::Message(message)
+                if message.request_id == id && message.message_type == request.message_type =>
+            {
+                return Ok(message);
+            }
+            Next::Message(message) => inbox.push(&message, token),
+            Next::Woken | Next::TimedOut => {}
+        }
+        // A service that says something all the time is out of time, too.
+        if Instant::now() >= deadline {
+            return Err(Error::TimedOut);
+        }
+    }
+}
+
 fn options(server: &Address) -> Result<ConnectionOptions, impl ToString + use<>> {
-    let mut options = ConnectionOptions::default();
+    let mut options = ConnectionOptions {
+        max_kept_bytes: MAX_KEPT_BYTES,
+        ..ConnectionOptions::default()
+    };
     options.session.max_message_size = MAX_MESSAGE_BYTES;
     options.session.ping_interval = Some(PING_EVERY);
     options.session.ping_timeout = PING_EVERY;
@@ -201,6 +263,5 @@ fn options(server: &Address) -> Result<ConnectionOptions, impl ToString + use<>>
 }
 
 fn request(kind: u16, content: impl Into<Vec<u8>>) -> Request {
-    let kind = MessageType::of(kind);
-    Request::new(kind, content).expecting(kind)
+    Request::new(MessageType::of(kind), content)
 }

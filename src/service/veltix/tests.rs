@@ -2,6 +2,7 @@
 
 mod away;
 mod creators;
+mod floods;
 mod service;
 
 use std::sync::Mutex;

@@ -3,13 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use superstream_protocol::link::{REPORT_NOW, RESUME, ReportNow, Resume, Resumed, UPDATE};
-use superstream_veltix::Response;
+use superstream_protocol::link::{RESUME, Resume, Resumed};
 
 use super::{Veltix, json};
 use crate::debug;
 use crate::service::line::Backoff;
-use crate::service::updates::{self, Update};
 use crate::service::{Failure, Heard, answer};
 
 /// Looks that may follow upon each other; beyond, one comes after each pause. A service that says
@@ -22,8 +20,6 @@ const MAX_MESSAGES: usize = 64;
 const RESUME_LIMIT: Duration = Duration::from_secs(1);
 /// A connection that serves nobody is kept for so long: the next client does not wait for another.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// What is not understood is told this often.
-const NONSENSE_EVERY: Duration = Duration::from_secs(60);
 
 /// What is kept of it between looks.
 #[derive(Default)]
@@ -36,9 +32,8 @@ pub(super) struct Unasked {
     resumed: u64,
     /// Of telling it.
     resuming: Backoff,
-    /// What was heard while something else was said.
+    /// What became of telling it.
     pub(super) heard: Vec<Heard>,
-    nonsense_at: Option<Instant>,
 }
 
 impl Unasked {
@@ -114,7 +109,7 @@ impl Veltix {
     /// When to look; not at all where nobody is served and nothing is open.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let now = Instant::now();
-        if !self.unasked.heard.is_empty() {
+        if !self.unasked.heard.is_empty() || !self.link.inbox.is_empty() {
             return Some(now);
         }
         if !self.link.is_open() {
@@ -125,7 +120,8 @@ impl Veltix {
             (true, Some(since)) => Some(since + IDLE),
             (true, None) => Some(now),
         };
-        let resuming = self.link.current() != Some(self.unasked.resumed);
+        let is_told = self.link.current() == Some(self.unasked.resumed);
+        let resuming = !self.names.is_empty() && !is_told;
         let resuming = resuming.then(|| self.unasked.resuming.not_before(now));
         let due = [self.link.look_at(), ending, resuming];
         let rested = self.unasked.rested_at();
@@ -137,7 +133,7 @@ impl Veltix {
     pub(super) fn look_once(&mut self) -> Result<Vec<Heard>, Failure> {
         let begin = Instant::now();
         self.unasked.looks(begin);
-        let mut heard = std::mem::take(&mut self.unasked.heard);
+        let has_heard = !self.unasked.heard.is_empty() || !self.link.inbox.is_empty();
         if self.names.is_empty() {
             self.idle(begin);
         } else {
@@ -145,13 +141,15 @@ impl Veltix {
             if self.link.is_open() || self.link.may_open(begin) {
                 let opened = self.open(begin + self.quiet_limit);
                 // Nothing of what was heard is lost.
-                if heard.is_empty() {
+                if !has_heard {
                     opened?;
                 }
             }
         }
-        self.take(&mut heard);
+        self.link.take(MAX_MESSAGES);
+        let mut heard = self.link.inbox.take(&self.names);
         heard.append(&mut self.unasked.heard);
+        heard.extend(self.link.inbox.take_asked());
         Ok(heard)
     }
 
@@ -162,66 +160,5 @@ impl Veltix {
             self.link.close();
             self.unasked.idle_since = None;
         }
-    }
-
-    /// Takes what has come.
-    fn take(&mut self, heard: &mut Vec<Heard>) {
-        for _ in 0..MAX_MESSAGES {
-            let Some(message) = self.link.next() else {
-                return;
-            };
-            heard.extend(self.understand(&message));
-        }
-    }
-
-    fn understand(&mut self, message: &Response) -> Option<Heard> {
-        match message.message_type.code() {
-            UPDATE => self.update(&message.content),
-            REPORT_NOW => self.report_now(&message.content),
-            // It is for newer clients, or an answer that came too late.
-            _ => None,
-        }
-    }
-
-    fn update(&mut self, content: &[u8]) -> Option<Heard> {
-        let envelope = match updates::envelope(content, self.token.as_ref()) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                debug!("{error}");
-                return None;
-            }
-        };
-        let named = envelope["client_hash"].as_str();
-        let client_hash = named.filter(|name| self.names.has(name))?.to_owned();
-        match updates::understand(&envelope, self.token.as_ref()) {
-            Ok(Update::Codec(codec)) => Some(Heard::Codec { client_hash, codec }),
-            Ok(Update::NotSupported(kind)) => {
-                debug!("{kind} is not supported: payloads stay as they are");
-                None
-            }
-            Ok(Update::Nothing) => None,
-            Err(error) => self.nonsense(client_hash, error),
-        }
-    }
-
-    fn report_now(&mut self, content: &[u8]) -> Option<Heard> {
-        let longest = answer::longest(self.names.len());
-        let document = answer::accepted(content, self.token.as_ref(), longest);
-        let asked = document.and_then(answer::message::<ReportNow>);
-        let Ok(ReportNow { client_hashes }) = asked else {
-            debug!("what the service asks for is not understood");
-            return None;
-        };
-        Some(Heard::ReportNow { client_hashes })
-    }
-
-    fn nonsense(&mut self, client_hash: String, error: String) -> Option<Heard> {
-        debug!("{error}");
-        let told = &mut self.unasked.nonsense_at;
-        if told.is_some_and(|at| at.elapsed() < NONSENSE_EVERY) {
-            return None;
-        }
-        *told = Some(Instant::now());
-        Some(Heard::Nonsense { client_hash, error })
     }
 }

@@ -21,11 +21,13 @@ use crate::settings::Token;
 fn a_server_that_says_nothing_costs_the_time_that_is_given() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut veltix = veltix_at(listener.local_addr().unwrap().port(), None);
-    let limit = Duration::from_millis(200);
+    let (begin, limit) = (Instant::now(), Duration::from_millis(200));
     let failure = veltix
         .register(&super::registration("1"), limit)
         .unwrap_err();
     assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+    let took = begin.elapsed();
+    assert!((limit..Duration::from_secs(20)).contains(&took), "{took:?}");
     assert_eq!(veltix.look_at(), None, "there is nothing to look for");
 }
 

@@ -1,0 +1,152 @@
+//! What came unasked, until it is looked at: of what repeats the newest, so that it has a bound however
+//! much comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use superstream_protocol::link::{REPORT_NOW, ReportNow, UPDATE};
+use superstream_veltix::Response;
+
+use super::names::{MAX_NAMES, Names};
+use crate::debug;
+use crate::service::answer::{self, usable_hash};
+use crate::service::updates::{self, Update};
+use crate::service::{Failure, Heard};
+use crate::settings::Token;
+
+/// Codecs that a look brings: each of them takes a while where there are many clients.
+const MAX_CODECS: usize = 64;
+/// A wish for reports may name as many clients as there may be, by names of the longest.
+const MAX_ASKED_BYTES: usize = MAX_NAMES * 136;
+/// What is not understood is told this often.
+const NONSENSE_EVERY: Duration = Duration::from_secs(60);
+/// Lines for the log in a minute.
+const MAX_LINES: u32 = 20;
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Inbox {
+    /// The newest codec of each client.
+    codecs: BTreeMap<String, &'static str>,
+    /// Who is to report; `Some(None)` is all.
+    asked: Option<Option<BTreeSet<String>>>,
+    /// An update that was none: whose, and why.
+    nonsense: Option<(String, String)>,
+    nonsense_at: Option<Instant>,
+    lines: Lines,
+}
+
+impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.codecs.is_empty() && self.asked.is_none() && self.nonsense.is_none()
+    }
+
+    /// It has come.
+    pub(super) fn push(&mut self, message: &Response, token: Option<&Token>) {
+        let understood = match message.message_type.code() {
+            UPDATE => self.update(&message.content, token),
+            REPORT_NOW => self.report_now(&message.content, token),
+            // It is for newer clients, or an answer that came too late.
+            _ => Ok(()),
+        };
+        if let Err(line) = understood {
+            self.lines.say(&line);
+        }
+    }
+
+    /// The error is for the log.
+    fn update(&mut self, content: &[u8], token: Option<&Token>) -> Result<(), String> {
+        let envelope = updates::envelope(content, token)?;
+        let Some(client_hash) = envelope["client_hash"].as_str() else {
+            return Ok(());
+        };
+        match updates::understand(&envelope, token) {
+            Ok(Update::Codec(codec)) => {
+                let is_kept = self.codecs.contains_key(client_hash);
+                if is_kept || self.codecs.len() < MAX_NAMES && usable_hash(client_hash).is_ok() {
+                    self.codecs.insert(client_hash.to_owned(), codec);
+                }
+                Ok(())
+            }
+            Ok(Update::NotSupported(kind)) => Err(format!(
+                "{kind} is not supported: payloads stay as they are"
+            )),
+            Ok(Update::Nothing) => Ok(()),
+            Err(error) => {
+                if usable_hash(client_hash).is_ok() {
+                    self.nonsense
+                        .get_or_insert((client_hash.to_owned(), error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn report_now(&mut self, content: &[u8], token: Option<&Token>) -> Result<(), String> {
+        let document = answer::accepted(content, token, MAX_ASKED_BYTES);
+        let asked = document.and_then(answer::message::<ReportNow>);
+        let asked = asked.map_err(|_: Failure| "what the service asks for is not understood")?;
+        let Some(names) = asked.client_hashes else {
+            self.asked = Some(None);
+            return Ok(());
+        };
+        if let Some(all) = self.asked.get_or_insert(Some(BTreeSet::new())) {
+            let usable = names.into_iter().filter(|name| usable_hash(name).is_ok());
+            all.extend(usable.take(MAX_NAMES.saturating_sub(all.len())));
+        }
+        Ok(())
+    }
+
+    /// What is for clients, a bounded part of it.
+    pub(super) fn take(&mut self, names: &Names) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        if let Some((client_hash, error)) = self.nonsense.take()
+            && names.has(&client_hash)
+            && self
+                .nonsense_at
+                .is_none_or(|at| at.elapsed() >= NONSENSE_EVERY)
+        {
+            self.nonsense_at = Some(Instant::now());
+            heard.push(Heard::Nonsense { client_hash, error });
+        }
+        for _ in 0..MAX_CODECS {
+            let Some((client_hash, codec)) = self.codecs.pop_first() else {
+                break;
+            };
+            if names.has(&client_hash) {
+                heard.push(Heard::Codec { client_hash, codec });
+            }
+        }
+        heard
+    }
+
+    /// Who is to report.
+    pub(super) fn take_asked(&mut self) -> Option<Heard> {
+        let asked = self.asked.take()?;
+        Some(Heard::ReportNow {
+            client_hashes: asked.map(|names| names.into_iter().collect()),
+        })
+    }
+}
+
+/// What a flood has the log say is no flood.
+#[derive(Default)]
+struct Lines {
+    since: Option<Instant>,
+    said: u32,
+}
+
+impl Lines {
+    fn say(&mut self, line: &str) {
+        let is_over = |since: Instant| since.elapsed() >= Duration::from_secs(60);
+        if self.since.is_none_or(is_over) {
+            (self.since, self.said) = (Some(Instant::now()), 0);
+        }
+        self.said = self.said.saturating_add(1);
+        match self.said {
+            ..MAX_LINES => debug!("{line}"),
+            MAX_LINES => debug!("{line}; more of it is not said in this minute"),
+            _ => {}
+        }
+    }
+}
