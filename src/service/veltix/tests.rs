@@ -3,6 +3,7 @@
 mod away;
 mod creators;
 mod floods;
+mod forks;
 mod service;
 
 use std::sync::Mutex;
@@ -278,26 +279,4 @@ fn a_client_that_reports_is_on_the_connection() {
         *heard == Heard::Reached
     });
     assert_eq!(service.told(RESUME), [json!({"client_hashes": ["h1"]})]);
-}
-
-#[test]
-fn a_forked_child_neither_ends_the_link_nor_speaks_over_it() {
-    let service = Service::start();
-    let mut veltix = veltix(&service);
-    register(&mut veltix, "1").unwrap();
-    // SAFETY: the child frees what it has and ends at once; glibc keeps its allocator usable there.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        drop(veltix);
-        // SAFETY: ends this process, and nothing of the parent's runs in it.
-        unsafe { libc::_exit(0) };
-    }
-    let mut status = 0;
-    // SAFETY: our own child, and room for its status.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert_eq!(veltix.configure(&config("h1")), Ok(Said::Yes));
-    assert_eq!(service.kinds(), [HELLO, REGISTER, CONFIGURE]);
-    service.say(UPDATE, &zstd("h1"));
-    let is_codec = |heard: &Heard| matches!(heard, Heard::Codec { .. });
-    hear(&mut veltix, "the update", is_codec);
 }

@@ -29,12 +29,12 @@ fn settings(port: u16) -> Settings {
     *settings
 }
 
-fn session(port: u16) -> Session {
+pub(super) fn session(port: u16) -> Session {
     Session::new(&settings(port), || {})
 }
 
 /// A client that has done nothing: it has no news.
-fn created(session: &Session, id: &str) -> Arc<Client> {
+pub(super) fn created(session: &Session, id: &str) -> Arc<Client> {
     let client = Client::new(registration(id), ClientKind::Producer, String::new());
     let client = Arc::new(client);
     client.measured_in_test(Measured::default());
