@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use superstream_protocol::link::{REPORT_NOW, ReportNow, UPDATE};
+use superstream_protocol::Registered;
+use superstream_protocol::link::{REGISTER, REPORT_NOW, ReportNow, UPDATE};
 use superstream_veltix::Response;
 
 use super::names::{MAX_NAMES, Names};
@@ -18,6 +19,8 @@ use crate::settings::Token;
 const MAX_CODECS: usize = 64;
 /// A wish for reports may name as many clients as there may be, by names of the longest.
 const MAX_ASKED_BYTES: usize = MAX_NAMES * 136;
+/// Registrations that nobody waited for any more: beyond, the service keeps those clients.
+const MAX_ORPHANS: usize = 64;
 /// What is not understood is told this often.
 const NONSENSE_EVERY: Duration = Duration::from_secs(60);
 /// Lines for the log in a minute.
@@ -33,12 +36,15 @@ pub(super) struct Inbox {
     /// An update that was none: whose, and why.
     nonsense: Option<(String, String)>,
     nonsense_at: Option<Instant>,
+    /// Names that the service has given too late: nobody may go by them.
+    orphans: BTreeSet<String>,
     lines: Lines,
 }
 
 impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.codecs.is_empty() && self.asked.is_none() && self.nonsense.is_none()
+        let has_updates = !self.codecs.is_empty() || self.nonsense.is_some();
+        !has_updates && self.asked.is_none() && self.orphans.is_empty()
     }
 
     /// It has come.
@@ -46,7 +52,8 @@ impl Inbox {
         let understood = match message.message_type.code() {
             UPDATE => self.update(&message.content, token),
             REPORT_NOW => self.report_now(&message.content, token),
-            // It is for newer clients, or an answer that came too late.
+            REGISTER => self.registered(&message.content, token),
+            // It is for newer clients, or another answer that came too late.
             _ => Ok(()),
         };
         if let Err(line) = understood {
@@ -95,6 +102,23 @@ impl Inbox {
             all.extend(usable.take(MAX_NAMES.saturating_sub(all.len())));
         }
         Ok(())
+    }
+
+    /// What is refused, or was only asked, has no name.
+    fn registered(&mut self, content: &[u8], token: Option<&Token>) -> Result<(), String> {
+        let document = answer::accepted(content, token, answer::longest(0));
+        if let Ok(registered) = document.and_then(answer::message::<Registered>)
+            && usable_hash(&registered.client_hash).is_ok()
+            && self.orphans.len() < MAX_ORPHANS
+        {
+            self.orphans.insert(registered.client_hash);
+        }
+        Ok(())
+    }
+
+    /// A name that the service has given too late.
+    pub(super) fn take_orphan(&mut self) -> Option<String> {
+        self.orphans.pop_first()
     }
 
     /// What is for clients, a bounded part of it.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use superstream_protocol::link::{RESUME, Resume, Resumed};
+use superstream_protocol::link::{GOODBYE, Goodbye, RESUME, Resume, Resumed};
 
 use super::{Veltix, json};
 use crate::debug;
@@ -150,7 +150,23 @@ impl Veltix {
         let mut heard = self.link.inbox.take(&self.names);
         heard.append(&mut self.unasked.heard);
         heard.extend(self.link.inbox.take_asked());
+        self.send_orphan_away();
         Ok(heard)
+    }
+
+    /// The service has registered a client too late, and it may be gone. One that is not registers again.
+    fn send_orphan_away(&mut self) {
+        let orphan = self.link.inbox.take_orphan();
+        // With its connection it is gone anyway.
+        if let Some(client_hash) = orphan.filter(|name| !self.names.has(name))
+            && self.link.is_open()
+        {
+            let idle_since = self.unasked.idle_since;
+            if let Err(failure) = self.tell(GOODBYE, &Goodbye { client_hash }) {
+                debug!("a client that came too late: {failure}");
+            }
+            self.unasked.idle_since = idle_since;
+        }
     }
 
     /// The process has no client that the service knows.

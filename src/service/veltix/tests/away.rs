@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use superstream_nats_server::wait_until;
-use superstream_protocol::link::{HELLO, RESUME};
+use superstream_protocol::link::{GOODBYE, HELLO, RESUME};
 use superstream_veltix::Address;
 
 use super::service::{self, Service};
@@ -138,4 +138,6 @@ fn an_answer_that_comes_too_late_is_none() {
     register(&mut veltix, "2").unwrap();
     veltix.look().unwrap();
     assert_eq!(veltix.names.all(), ["h1", "h2"]);
+    // Nobody may go by it: the service need not keep it.
+    assert_eq!(service.told(GOODBYE), [json!({"client_hash": "hlate"})]);
 }
