@@ -1,5 +1,7 @@
 //! A connection as the endpoint's thread and those who send share it.
 
+mod writing;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,6 @@ use crate::error::{CloseReason, Error};
 use crate::frames::Wire;
 use crate::message::{Request, RequestId, Response};
 use crate::session::Session;
-use crate::stream::{Stop, write};
 
 /// Messages that follow each other faster than this are many.
 const MANY: Duration = Duration::from_micros(50);
@@ -235,96 +236,6 @@ impl Link {
         self.state().session.forget(id);
         // It may have come at the last moment.
         slot.wait(Duration::ZERO).unwrap_or(Err(Error::TimedOut))
-    }
-
-    /// Brings what was queued on its way: at once, or by the endpoint's thread.
-    fn bring_out<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, LinkState>,
-        here: bool,
-    ) -> Result<(), Error> {
-        if here && state.socket.is_some() && !state.writing {
-            return self.write_out(state).map_err(|reason| {
-                self.shared
-                    .command(Command::Broken(self.token, reason.clone()));
-                Error::Closed(reason)
-            });
-        }
-        if !state.dirty {
-            state.dirty = true;
-            drop(state);
-            self.shared.mark(self.token);
-        }
-        Ok(())
-    }
-
-    /// What the endpoint's thread does where it was marked, or the socket is writable.
-    pub(crate) fn flush(&self) -> Result<(), CloseReason> {
-        let mut state = self.state();
-        state.dirty = false;
-        if state.writing {
-            state.again = true;
-            return Ok(());
-        }
-        self.write_out(state)
-    }
-
-    /// Writes until nothing is left or the socket is full. Not under the lock, so that others can
-    /// queue what they send meanwhile.
-    fn write_out<'a>(&'a self, mut state: MutexGuard<'a, LinkState>) -> Result<(), CloseReason> {
-        loop {
-            let Some(socket) = state.socket.clone() else {
-                return Ok(());
-            };
-            let Some(mut chunk) = state.session.take_chunk() else {
-                // Closed while we wrote: the end can be told now.
-                if state.session.closed().is_some() && !state.ended {
-                    self.shared.command(Command::Look(self.token));
-                }
-                return Ok(());
-            };
-            state.writing = true;
-            state.again = false;
-            drop(state);
-            let mut total = 0;
-            let stop = loop {
-                if chunk.remaining().is_empty() {
-                    break None;
-                }
-                match write(&socket, chunk.remaining()) {
-                    Ok(written) => {
-                        chunk.advance(written);
-                        total += written;
-                    }
-                    Err(stop) => break Some(stop),
-                }
-            };
-            drop(socket);
-            state = self.state();
-            state.session.give_back(chunk, total, Instant::now());
-            state.writing = false;
-            if total > 0 {
-                self.tell_of_room(&mut state);
-            }
-            match stop {
-                None => {}
-                Some(Stop::Again) => {}
-                Some(Stop::WouldBlock) if state.again => {}
-                Some(Stop::WouldBlock) => return Ok(()),
-                Some(Stop::Failed(reason)) => return Err(reason),
-            }
-        }
-    }
-
-    pub(crate) fn tell_of_room(&self, state: &mut LinkState) {
-        if std::mem::take(&mut state.waits_for_room) {
-            self.changed.notify_all();
-        }
-    }
-
-    /// With TLS the endpoint's thread writes: nobody needs to be told before it did.
-    pub(crate) fn clear_mark(state: &mut LinkState) {
-        state.dirty = false;
     }
 
     /// The conversation is over: nothing more is sent, and nobody waits any longer.

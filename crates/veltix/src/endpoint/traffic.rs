@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use super::link::{Link, Waiter};
 use super::pool::Job;
 use super::reactor::{Alarm, Entry, Party, Reactor};
-use crate::error::{CloseReason, Error};
+use crate::error::Error;
 use crate::session::Event;
 use crate::stream::{Stop, Stream};
 
@@ -221,7 +221,7 @@ impl Reactor {
         let result = if entry.stream.shared().is_some() {
             entry.link.flush()
         } else {
-            flush_encrypted(entry)
+            entry.link.flush_through(&mut entry.stream)
         };
         let closing = entry.closing.is_some();
         match result {
@@ -250,37 +250,6 @@ pub(super) fn prepare(socket: TcpStream) -> Arc<TcpStream> {
         log::debug!("a connection without TCP_NODELAY: {error}");
     }
     Arc::new(socket)
-}
-
-fn flush_encrypted(entry: &mut Entry) -> Result<(), CloseReason> {
-    let mut result = entry.stream.flush();
-    let mut state = entry.link.state();
-    Link::clear_mark(&mut state);
-    while result.is_ok() {
-        let Some(mut chunk) = state.session.take_chunk() else {
-            break;
-        };
-        drop(state);
-        let written = entry.stream.write(chunk.remaining());
-        let length = *written.as_ref().unwrap_or(&0);
-        chunk.advance(length);
-        result = written.map(|_| ());
-        state = entry.link.state();
-        state.session.give_back(chunk, length, Instant::now());
-        state.encrypted += length;
-        if length > 0 {
-            entry.link.tell_of_room(&mut state);
-        }
-    }
-    // What TLS has taken is with the system only once TLS holds nothing.
-    result = result.and_then(|()| entry.stream.flush());
-    if result.is_ok() {
-        state.encrypted = 0;
-    }
-    match result {
-        Err(Stop::Failed(reason)) => Err(reason),
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn answer(
