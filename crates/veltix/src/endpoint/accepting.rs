@@ -119,7 +119,7 @@ impl Reactor {
             session,
             stream.shared().cloned(),
         );
-        core.joined();
+        core.joined(listener);
         let read_size = core.config.buffer_size.bytes();
         let peer = ServerPeer {
             client: ClientInfo::new(addr, Arc::clone(&link)),

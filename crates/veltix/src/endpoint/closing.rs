@@ -160,7 +160,9 @@ impl Reactor {
         };
         let reason = closing.reason.clone();
         match &entry.party {
-            Party::Server(peer) if closing.greeted => peer.left(&self.shared, reason),
+            Party::Server(peer) if closing.greeted => {
+                peer.left(&self.shared, reason, entry.link.unsent() > 0);
+            }
             Party::Server(_) => {}
             Party::Client(core, epoch) => core.lost(*epoch, token, reason, entry.link.unsent()),
         }

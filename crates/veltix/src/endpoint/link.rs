@@ -18,7 +18,7 @@ use crate::session::Session;
 const MANY: Duration = Duration::from_micros(50);
 
 /// How late the endpoint's thread may be on a busy machine.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Who waits for a reply.
 pub(crate) enum Waiter {

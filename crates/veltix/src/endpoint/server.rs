@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::client_info::ClientInfo;
 use super::config::ServerConfig;
@@ -103,6 +103,7 @@ impl Server {
                         return Err(Error::WrongState("the endpoint has ended"));
                     }
                     state.listening = Some((addr, token));
+                    state.begins(token);
                     return Ok(());
                 }
                 Err(error) => last = error.into(),
@@ -193,25 +194,15 @@ impl Server {
     }
 
     /// Ends all connections, after what was sent, and listens no more. Whether all was written in
-    /// time. Callbacks that run go on. It can be started again.
+    /// time, to those too whose connections were on their way out already. Callbacks that run go on.
+    /// It can be started again.
     pub fn close_all(&self) -> bool {
-        let start = Instant::now();
-        let timeout = self.core.config.close_timeout;
-        let clients = self.clients();
-        {
-            let mut state = lock(&self.core.state);
-            let Some((_, token)) = state.listening.take() else {
-                return true;
-            };
+        let mut state = lock(&self.core.state);
+        if let Some((_, token)) = state.listening.take() {
             // An endpoint that ends closes it by itself.
-            state.closing = self.core.shared.begin(Command::CloseServer(token));
+            self.core.shared.begin(Command::CloseServer(token));
         }
-        let left = || timeout.saturating_sub(start.elapsed());
-        let mut ended = self.core.wait_for_close(left());
-        for client in clients {
-            ended &= client.link().wait_for_end(left());
-        }
-        ended
+        self.core.wait_for_close(state)
     }
 }
 

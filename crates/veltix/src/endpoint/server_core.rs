@@ -1,14 +1,14 @@
 //! A server, as the endpoint's thread knows it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::client_info::ClientInfo;
 use super::config::ServerConfig;
 use super::handlers::Handlers;
+use super::link::GRACE;
 use super::lock;
 use super::pool::{Job, Mailbox, Owner};
 use super::shared::{Command, Shared};
@@ -38,7 +38,26 @@ pub(super) struct ServerCore {
 pub(super) struct ServerState {
     /// Where it listens, and as what the endpoint's thread knows the listener.
     pub(super) listening: Option<(SocketAddr, usize)>,
-    pub(super) closing: bool,
+    /// By the listener: itself, and those who came by it and have greeted, until what was sent to them
+    /// is written or cannot be.
+    open: BTreeMap<usize, usize>,
+    /// Clients to whom not all was written.
+    pub(super) lost: usize,
+}
+
+impl ServerState {
+    pub(super) fn begins(&mut self, listener: usize) {
+        *self.open.entry(listener).or_default() += 1;
+    }
+
+    fn ends(&mut self, listener: usize) {
+        if let Some(count) = self.open.get_mut(&listener) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(&listener);
+            }
+        }
+    }
 }
 
 impl ServerCore {
@@ -64,8 +83,17 @@ impl ServerCore {
         max > 0 && self.open.load(Ordering::Relaxed) >= max
     }
 
-    pub(super) fn joined(&self) {
+    pub(super) fn joined(&self, listener: usize) {
         self.open.fetch_add(1, Ordering::Relaxed);
+        lock(&self.state).begins(listener);
+    }
+
+    /// A connection is at its end: all is written, or it is cut. Once for each that has joined.
+    pub(super) fn ended(&self, listener: usize, lost: bool) {
+        let mut state = lock(&self.state);
+        state.lost += usize::from(lost);
+        state.ends(listener);
+        self.changed.notify_all();
     }
 
     /// The listener is closed, and its connections are on their way out.
@@ -75,18 +103,27 @@ impl ServerCore {
         state
             .listening
             .take_if(|(_, listening)| *listening == token);
-        state.closing = false;
+        state.ends(token);
         self.changed.notify_all();
     }
 
-    pub(super) fn wait_for_close(&self, timeout: Duration) -> bool {
-        let state = lock(&self.state);
-        !self
+    /// Waits until all that were there have ended, which the endpoint's thread sees to by itself when
+    /// their time is over. Whether all was written.
+    pub(super) fn wait_for_close(&self, state: MutexGuard<'_, ServerState>) -> bool {
+        // Whoever starts it again has a later one.
+        let Some(last) = state.open.last_key_value().map(|(last, _)| *last) else {
+            return true;
+        };
+        let lost = state.lost;
+        let timeout = self.config.close_timeout.saturating_add(GRACE);
+        let (state, waited) = self
             .changed
-            .wait_timeout_while(state, timeout, |state| state.closing)
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .1
-            .timed_out()
+            .wait_timeout_while(state, timeout, |state| {
+                let first = state.open.first_key_value();
+                first.is_some_and(|(first, _)| *first <= last)
+            })
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        !waited.timed_out() && state.lost == lost
     }
 }
 
@@ -106,13 +143,18 @@ impl ServerPeer {
 
     /// Its conversation is over. Clients that never greeted were never there.
     pub(super) fn leaves(&self) -> bool {
-        lock(&self.core.clients).remove(&self.client.id()).is_some()
+        let greeted = lock(&self.core.clients).remove(&self.client.id()).is_some();
+        if !greeted {
+            self.core.ended(self.listener, false);
+        }
+        greeted
     }
 
     /// And what was sent to it is written, or cannot be.
-    pub(super) fn left(self: &Arc<Self>, shared: &Shared, reason: CloseReason) {
+    pub(super) fn left(self: &Arc<Self>, shared: &Shared, reason: CloseReason, lost: bool) {
         let owner = Arc::clone(self) as Arc<dyn Owner>;
         shared.pool.submit(owner, [Job::Left(reason)]);
+        self.core.ended(self.listener, lost);
     }
 
     /// Its socket is closed. Gives the listener that may have waited for it.

@@ -76,6 +76,25 @@ fn a_server_that_is_closed_says_whether_all_was_written() {
 }
 
 #[test]
+fn those_who_were_leaving_already_count_when_a_server_is_closed() {
+    let (server, peer, _stuck) = much_for_a_raw_client(&endpoint(), Duration::from_millis(1500));
+    peer.close();
+    until("it leaves", || server.clients().is_empty());
+    assert!(!server.close_all());
+    assert!(peer.unsent_bytes() > 0);
+}
+
+#[test]
+fn whoever_closes_a_server_is_told_the_same() {
+    let (server, _, _stuck) = much_for_a_raw_client(&endpoint(), Duration::from_millis(1500));
+    thread::scope(|scope| {
+        let closing = [(); 2].map(|()| scope.spawn(|| server.close_all()));
+        assert_eq!(closing.map(|closing| closing.join().unwrap()), [false; 2]);
+    });
+    assert!(server.close_all(), "there is nothing left to do");
+}
+
+#[test]
 fn a_client_is_told_what_was_not_written() {
     let (listener, port) = listener();
     let client = client_with(port, |config| {
