@@ -340,7 +340,6 @@ impl ClientCore {
     fn tell(self: &Arc<Self>, told: Vec<DisconnectState>) {
         let owner = Arc::clone(self) as Arc<dyn Owner>;
         self.shared
-            .pool
             .submit(owner, told.into_iter().map(Job::Disconnected));
     }
 }

@@ -4,15 +4,17 @@
 //! there is work for them, and end when there has been none for a while.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lock;
 use crate::message::Response;
 
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 10 });
 /// How much of one connection runs before the next one's turn.
 const BATCH: usize = 256;
 /// The share of memory that a message has beside its content.
@@ -73,6 +75,9 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     changed: Condvar,
     max_workers: usize,
+    /// There is work, and the system has refused a thread for it.
+    starved: AtomicBool,
+    start: fn(Arc<Self>) -> io::Result<()>,
 }
 
 #[derive(Default)]
@@ -85,10 +90,21 @@ struct State {
 
 impl Pool {
     pub(crate) fn new(max_workers: usize) -> Arc<Self> {
+        Self::with(max_workers, |pool| {
+            thread::Builder::new()
+                .name("veltix-worker".to_owned())
+                .spawn(move || pool.work())
+                .map(|_| ())
+        })
+    }
+
+    fn with(max_workers: usize, start: fn(Arc<Self>) -> io::Result<()>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             max_workers: max_workers.max(1),
+            starved: AtomicBool::new(false),
+            start,
         })
     }
 
@@ -115,17 +131,41 @@ impl Pool {
     fn queue(self: &Arc<Self>, owner: Arc<dyn Owner>) {
         let mut state = lock(&self.state);
         state.queue.push_back(owner);
-        if state.idle >= state.queue.len() {
+        if state.idle > 0 {
             self.changed.notify_one();
-        } else if state.workers < self.max_workers {
-            let pool = Arc::clone(self);
-            let started = thread::Builder::new()
-                .name("veltix-worker".to_owned())
-                .spawn(move || pool.work());
-            match started {
-                Ok(_) => state.workers += 1,
-                Err(error) => log::error!("no thread for callbacks: {error}"),
+        }
+        self.hire(state);
+    }
+
+    /// Starts a thread, where there is more to do than those that rest can take.
+    fn hire(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let starved = if state.queue.len() <= state.idle || state.workers >= self.max_workers {
+            false
+        } else {
+            match (self.start)(Arc::clone(self)) {
+                Ok(()) => {
+                    state.workers += 1;
+                    false
+                }
+                Err(error) => {
+                    log::error!("no thread for callbacks: {error}");
+                    // Those that there are come to it.
+                    state.workers == 0
+                }
             }
+        };
+        self.starved.store(starved, Ordering::SeqCst);
+    }
+
+    /// Whether work waits for a thread that the system has refused. Then [`Pool::try_again`] has to be
+    /// called after a while.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn try_again(self: &Arc<Self>) {
+        if self.is_starved() {
+            self.hire(lock(&self.state));
         }
     }
 
@@ -221,4 +261,81 @@ fn run_batch(owner: &Arc<dyn Owner>) -> bool {
         owner.caught_up();
     }
     more
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Somebody(Mailbox);
+
+    impl Owner for Somebody {
+        fn mailbox(&self) -> &Mailbox {
+            &self.0
+        }
+
+        fn run(&self, job: Job) {
+            if let Job::Call(call) = job {
+                call();
+            }
+        }
+
+        fn caught_up(&self) {}
+    }
+
+    fn owner() -> Arc<dyn Owner> {
+        Arc::new(Somebody::default())
+    }
+
+    fn tell(results: &Sender<u32>, number: u32) -> Job {
+        let results = results.clone();
+        Job::Call(Box::new(move || results.send(number).unwrap()))
+    }
+
+    fn wait_for_rest(pool: &Pool) {
+        while lock(&pool.state).idle == 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn who_rests_is_called_though_another_brings_its_work_back() {
+        let pool = Pool::new(1);
+        let (results, ran) = channel();
+        pool.submit(owner(), [tell(&results, 1)]);
+        assert_eq!(ran.recv(), Ok(1));
+        wait_for_rest(&pool);
+        // What a worker does that has not taken its next work yet.
+        let more = owner();
+        lock(&more.mailbox().0).jobs.push_back(tell(&results, 2));
+        lock(&more.mailbox().0).bytes += OVERHEAD;
+        pool.queue_again(more);
+        pool.submit(owner(), [tell(&results, 3)]);
+        assert_eq!((ran.recv(), ran.recv()), (Ok(2), Ok(3)));
+        pool.stop();
+    }
+
+    #[test]
+    fn work_for_which_there_was_no_thread_is_not_forgotten() {
+        static REFUSES: AtomicBool = AtomicBool::new(true);
+        let pool = Pool::with(4, |pool| {
+            if REFUSES.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            thread::spawn(move || pool.work());
+            Ok(())
+        });
+        let (results, ran) = channel();
+        pool.submit(owner(), [tell(&results, 1)]);
+        pool.try_again();
+        assert!(pool.is_starved());
+        REFUSES.store(false, Ordering::SeqCst);
+        pool.try_again();
+        assert!(!pool.is_starved());
+        assert_eq!(ran.recv(), Ok(1));
+        pool.stop();
+    }
 }

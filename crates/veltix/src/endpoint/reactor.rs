@@ -22,6 +22,8 @@ use crate::stream::Stream;
 pub(super) const WAKE: Token = Token(0);
 pub(super) const FIRST_TOKEN: usize = 1;
 const EVENTS: usize = 256;
+/// So often the system is asked again for a thread that it has refused.
+const HIRING: Duration = Duration::from_millis(100);
 
 /// Whose connection it is.
 #[derive(Clone)]
@@ -188,6 +190,7 @@ impl Reactor {
             }
             self.obey(&mut inbox);
             self.ring();
+            self.shared.pool.try_again();
         }
         self.end();
     }
@@ -196,10 +199,15 @@ impl Reactor {
         if !self.again.is_empty() || !self.shared.fall_asleep() {
             return Some(Duration::ZERO);
         }
-        let Reverse((first, _)) = self.alarms.peek()?;
-        let left = first.saturating_duration_since(Instant::now());
-        // The system counts milliseconds, and would wake us before the time.
-        Some(left + Duration::from_millis(u64::from(!left.is_zero())))
+        let left = self.alarms.peek().map(|Reverse((first, _))| {
+            let left = first.saturating_duration_since(Instant::now());
+            // The system counts milliseconds, and would wake us before the time.
+            left + Duration::from_millis(u64::from(!left.is_zero()))
+        });
+        if self.shared.pool.is_starved() {
+            return Some(left.map_or(HIRING, |left| left.min(HIRING)));
+        }
+        left
     }
 
     fn obey(&mut self, inbox: &mut Inbox) {

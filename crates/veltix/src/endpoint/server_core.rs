@@ -153,7 +153,7 @@ impl ServerPeer {
     /// And what was sent to it is written, or cannot be.
     pub(super) fn left(self: &Arc<Self>, shared: &Shared, reason: CloseReason, lost: bool) {
         let owner = Arc::clone(self) as Arc<dyn Owner>;
-        shared.pool.submit(owner, [Job::Left(reason)]);
+        shared.submit(owner, [Job::Left(reason)]);
         self.core.ended(self.listener, lost);
     }
 

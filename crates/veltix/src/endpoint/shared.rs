@@ -10,7 +10,7 @@ use mio::net::TcpListener;
 
 use super::client_core::ClientCore;
 use super::lock;
-use super::pool::Pool;
+use super::pool::{Job, Owner, Pool};
 use super::server_core::ServerCore;
 use crate::error::CloseReason;
 
@@ -112,6 +112,14 @@ impl Shared {
             && let Err(error) = self.waker.wake()
         {
             log::error!("the endpoint's thread cannot be woken: {error}");
+        }
+    }
+
+    /// Has callbacks run. Where there is no thread for them, ours sees to it that there will be one.
+    pub(super) fn submit(&self, owner: Arc<dyn Owner>, jobs: impl IntoIterator<Item = Job>) {
+        self.pool.submit(owner, jobs);
+        if self.pool.is_starved() {
+            self.wake();
         }
     }
 

@@ -169,7 +169,7 @@ impl Reactor {
         if self.jobs.is_empty() {
             return;
         }
-        self.shared.pool.submit(party.owner(), self.jobs.drain(..));
+        self.shared.submit(party.owner(), self.jobs.drain(..));
     }
 
     pub(super) fn look_at_clock(&mut self, token: usize) {
