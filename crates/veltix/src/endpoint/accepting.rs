@@ -91,7 +91,7 @@ impl Reactor {
         }
     }
 
-    fn greet(
+    pub(super) fn greet(
         &mut self,
         core: Arc<ServerCore>,
         mut socket: TcpStream,

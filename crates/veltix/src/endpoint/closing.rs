@@ -22,7 +22,7 @@ impl Reactor {
         }
         if entry.broken.is_none() {
             entry.broken = Some(reason);
-            self.again.push(token);
+            self.read_again(token);
         }
     }
 

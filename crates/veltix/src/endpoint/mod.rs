@@ -16,6 +16,8 @@ mod server;
 mod server_core;
 mod shared;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

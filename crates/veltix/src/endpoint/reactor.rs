@@ -73,6 +73,8 @@ pub(super) struct Entry {
     /// When the clock was last asked to call.
     pub(super) alarm: Option<Instant>,
     pub(super) paused: bool,
+    /// Is among those that are read again.
+    pub(super) again: bool,
     pub(super) closing: Option<Closing>,
     /// Why it cannot be written to any more.
     pub(super) broken: Option<CloseReason>,
@@ -185,14 +187,22 @@ impl Reactor {
                     self.accept(token);
                 }
             }
-            for token in std::mem::take(&mut self.again) {
-                self.read(token, true);
-            }
-            self.obey(&mut inbox);
-            self.ring();
-            self.shared.pool.try_again();
+            self.turn(&mut inbox);
         }
         self.end();
+    }
+
+    /// What is to be done beside that of which the sockets tell.
+    pub(super) fn turn(&mut self, inbox: &mut Inbox) {
+        for token in std::mem::take(&mut self.again) {
+            if let Some(entry) = self.entries.get_mut(&token) {
+                entry.again = false;
+            }
+            self.read(token, true);
+        }
+        self.obey(inbox);
+        self.ring();
+        self.shared.pool.try_again();
     }
 
     fn time_to_sleep(&mut self) -> Option<Duration> {
@@ -235,6 +245,15 @@ impl Reactor {
                 }
                 Command::Stop => self.stop(),
             }
+        }
+    }
+
+    /// It has its next turn after the others.
+    pub(super) fn read_again(&mut self, token: usize) {
+        if let Some(entry) = self.entries.get_mut(&token)
+            && !std::mem::replace(&mut entry.again, true)
+        {
+            self.again.push(token);
         }
     }
 

@@ -28,6 +28,7 @@ impl Reactor {
                 read_size,
                 alarm: None,
                 paused: false,
+                again: false,
                 closing: None,
                 broken: None,
             },
@@ -45,7 +46,11 @@ impl Reactor {
                 return;
             };
             if entry.closing.is_none() && !Self::may_read(entry) {
-                return self.give_up(token);
+                // What cannot be written to is ended once all that the peer said is read.
+                if entry.broken.is_some() && has_said_all(entry) {
+                    self.give_up(token);
+                }
+                return;
             }
             let thorough = thorough || entry.broken.is_some();
             let size = entry.read_size;
@@ -75,7 +80,7 @@ impl Reactor {
                 Err(Stop::Failed(reason)) => return self.close(token, reason),
             }
         }
-        self.again.push(token);
+        self.read_again(token);
     }
 
     /// A handshake of TLS that has gone on may let out what waited for it.
@@ -250,6 +255,12 @@ pub(super) fn prepare(socket: TcpStream) -> Arc<TcpStream> {
         log::debug!("a connection without TCP_NODELAY: {error}");
     }
     Arc::new(socket)
+}
+
+/// Whether nothing is left to be read. What TLS has cannot be seen.
+fn has_said_all(entry: &Entry) -> bool {
+    let socket = entry.stream.shared();
+    socket.is_some_and(|socket| !matches!(socket.peek(&mut [0]), Ok(1..)))
 }
 
 pub(super) fn answer(

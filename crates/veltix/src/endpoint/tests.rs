@@ -1,0 +1,130 @@
+//! Turns of the endpoint's thread, one at a time.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Instant;
+
+use mio::Poll;
+
+use super::config::{BufferSize, ServerConfig};
+use super::pool::Job;
+use super::reactor::{FIRST_TOKEN, Reactor, WAKE};
+use super::server_core::ServerCore;
+use super::shared::{Inbox, Shared};
+use crate::error::CloseReason;
+use crate::frames::Wire;
+use crate::message::{MessageType, RequestId, Response};
+use crate::session::{Options, Role, Session};
+
+const CHAT: MessageType = MessageType::of(200);
+
+fn reactor() -> Reactor {
+    let poll = Poll::new().unwrap();
+    let waker = mio::Waker::new(poll.registry(), WAKE).unwrap();
+    Reactor::new(poll, Shared::new(waker, FIRST_TOKEN, 4))
+}
+
+fn core(reactor: &Reactor, change: impl FnOnce(&mut ServerConfig)) -> Arc<ServerCore> {
+    let mut config = ServerConfig::default();
+    change(&mut config);
+    ServerCore::new(config, &reactor.shared)
+}
+
+/// A client that has greeted: as what the reactor knows it, and its socket.
+fn greeted(reactor: &mut Reactor, core: &Arc<ServerCore>) -> (usize, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (socket, addr) = listener.accept().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let listener = reactor.shared.token();
+    let socket = mio::net::TcpStream::from_std(socket);
+    reactor.greet(Arc::clone(core), socket, addr, listener);
+    let token = *reactor.entries.keys().max().unwrap();
+    let options = Arc::new(Options::default());
+    let mut session = Session::<()>::new(Role::Client, &options, Instant::now());
+    let mut buffer = [0; 1024];
+    while !session.is_ready() {
+        let length = peer.read(&mut buffer).unwrap();
+        let now = Instant::now();
+        session
+            .receive(&buffer[..length], now, &mut Vec::new())
+            .unwrap();
+    }
+    let answer = session.take_chunk().unwrap();
+    peer.write_all(answer.remaining()).unwrap();
+    while !reactor.entries[&token].link.state().session.is_ready() {
+        reactor.read(token, true);
+        thread::yield_now();
+    }
+    (token, peer)
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Wire::V1.encode(CHAT, RequestId(1), 0, payload, &mut bytes);
+    bytes
+}
+
+/// Until so much lies in the socket, unread.
+fn arrives(reactor: &Reactor, token: usize, length: usize) {
+    let mut buffer = vec![0; length];
+    let socket = reactor.entries[&token].stream.socket();
+    while socket.peek(&mut buffer).unwrap_or(0) < length {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_peer_said_is_delivered_though_it_cannot_be_written_to_and_callbacks_are_behind() {
+    let mut reactor = reactor();
+    let core = core(&reactor, |_| {});
+    let (open, gate) = channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let (messages, received) = channel();
+    core.handlers.set_recv(Arc::new(move |_, response| {
+        let _ = gate.lock().unwrap().recv();
+        messages.send(response.content.len()).unwrap();
+    }));
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    let much = Response {
+        message_type: CHAT,
+        content: vec![0; 17 << 20],
+        timestamp_ms: 0,
+        received_at_ms: 0,
+        crc: 0,
+        request_id: RequestId(1),
+    };
+    let owner = reactor.entries[&token].party.owner();
+    reactor.shared.submit(owner, [Job::Message(much)]);
+    let last = frame(b"last words");
+    peer.write_all(&last).unwrap();
+    arrives(&reactor, token, last.len());
+    reactor.broken(token, CloseReason::Network(std::io::ErrorKind::BrokenPipe));
+    let mut inbox = Inbox::default();
+    reactor.turn(&mut inbox);
+    assert!(reactor.entries.contains_key(&token), "it is not read yet");
+    drop(open);
+    assert_eq!(received.recv().unwrap(), 17 << 20);
+    while reactor.entries.contains_key(&token) {
+        reactor.turn(&mut inbox);
+    }
+    assert_eq!(received.recv().unwrap(), b"last words".len());
+}
+
+#[test]
+fn a_connection_waits_once_for_its_next_turn() {
+    let mut reactor = reactor();
+    let core = core(&reactor, |config| {
+        config.buffer_size = BufferSize::Bytes(64);
+    });
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    let much = frame(&[0; 8192]);
+    peer.write_all(&much).unwrap();
+    arrives(&reactor, token, much.len());
+    for _ in 0..3 {
+        reactor.read(token, true);
+    }
+    assert_eq!(reactor.again, [token]);
+}
