@@ -307,6 +307,7 @@ impl ClientCore {
             self.changed.notify_all();
             drop(state);
             self.tell(vec![told]);
+            self.shared.command(Command::Sweep);
         }
     }
 
