@@ -37,6 +37,11 @@ pub(super) struct Unasked {
 }
 
 impl Unasked {
+    /// That the service was reached is over before anybody was told.
+    pub(super) fn was_not_reached(&mut self) {
+        self.heard.retain(|heard| *heard != Heard::Reached);
+    }
+
     fn looks(&mut self, now: Instant) {
         let made_up = self.made_up_at.map_or(now, |at| at.max(now));
         self.made_up_at = Some(made_up + PAUSE);
