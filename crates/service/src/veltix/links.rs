@@ -8,6 +8,8 @@ use superstream_veltix::ClientInfo;
 
 /// The clients of one connection, at most.
 pub const MAX_CLIENTS: usize = 10_000;
+/// Connections that have not been let in, at most. What they send is held until it is looked at.
+pub const MAX_STRANGERS: usize = 256;
 
 /// The connections of this instance of the service, and the clients on them.
 #[derive(Default)]
@@ -24,6 +26,8 @@ struct Link {
     peer: ClientInfo,
     since: Instant,
     is_let_in: bool,
+    /// It was asked for a sign of life because it has not said who it is.
+    is_asked: bool,
     clients: HashSet<String>,
 }
 
@@ -52,15 +56,22 @@ impl Links {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody has connected.
-    pub fn open(&self, peer: &ClientInfo) {
+    /// Somebody has connected. False where too many have that have not shown that they may.
+    pub fn open(&self, peer: &ClientInfo) -> bool {
         let link = Link {
             peer: peer.clone(),
             since: Instant::now(),
             is_let_in: false,
+            is_asked: false,
             clients: HashSet::new(),
         };
-        self.state().links.insert(peer.id(), link);
+        let mut state = self.state();
+        let strangers = state.links.values().filter(|l| !l.is_let_in).count();
+        let has_room = strangers < MAX_STRANGERS;
+        if has_room {
+            state.links.insert(peer.id(), link);
+        }
+        has_room
     }
 
     /// It has shown that it may ask.
@@ -81,6 +92,17 @@ impl Links {
         let state = self.state();
         let link = state.links.get(&peer.id());
         link.is_some_and(|link| link.clients.len().saturating_add(more) <= MAX_CLIENTS)
+    }
+
+    /// The same of these; some may be on it already.
+    pub fn has_room_for(&self, peer: &ClientInfo, clients: &[String]) -> bool {
+        let state = self.state();
+        let Some(link) = state.links.get(&peer.id()) else {
+            return false;
+        };
+        let more = clients.iter().filter(|c| !link.clients.contains(*c));
+        let more = more.collect::<HashSet<_>>().len();
+        link.clients.len().saturating_add(more) <= MAX_CLIENTS
     }
 
     /// Puts a client onto a link.
@@ -115,17 +137,23 @@ impl Links {
         clients.filter(|c| state.take_off(c, id)).collect()
     }
 
-    /// Connections that were let in.
-    pub fn count(&self) -> usize {
-        self.state().links.values().filter(|l| l.is_let_in).count()
+    /// Tells how many connections are let in. Nobody changes that meanwhile, so that of several that
+    /// tell it the last one is right.
+    pub fn count(&self, tell: impl FnOnce(usize)) {
+        let state = self.state();
+        tell(state.links.values().filter(|l| l.is_let_in).count());
     }
 
-    /// Connections that were made before that and have not been let in.
+    /// Connections that were made before that and have not been let in, each once.
     pub fn strangers(&self, before: Instant) -> Vec<ClientInfo> {
-        let state = self.state();
-        let strangers = state.links.values().filter(|l| !l.is_let_in);
-        let strangers = strangers.filter(|link| link.since <= before);
-        strangers.map(|link| link.peer.clone()).collect()
+        let mut state = self.state();
+        let strangers = state.links.values_mut();
+        let strangers = strangers.filter(|l| !l.is_let_in && !l.is_asked && l.since <= before);
+        let asked = strangers.map(|link| {
+            link.is_asked = true;
+            link.peer.clone()
+        });
+        asked.collect()
     }
 
     /// The newest connection of a client.

@@ -41,7 +41,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const FRAME_ROOM: usize = 64 * 1024;
 /// Callbacks at once. The store does one thing at a time.
 const WORKERS: usize = 8;
-/// How long what peers have sent already may take to arrive when the service stops.
+/// How long what a peer has sent already may take to arrive before its connection is closed.
 const ARRIVAL: Duration = Duration::from_secs(2);
 /// How long what was taken may be worked on then.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -195,7 +195,13 @@ impl Post {
         if self.is_stopping.load(Ordering::SeqCst) {
             return peer.close();
         }
-        self.links.open(peer);
+        if !self.links.open(peer) {
+            log::debug!(
+                "{} is closed: too many have not said who they are",
+                peer.addr()
+            );
+            peer.close();
+        }
     }
 
     /// The clients of a link that ended are gone at once, unless they said goodbye before.
@@ -206,7 +212,12 @@ impl Post {
             self.lose(peer, reason, &clients);
         }
         // Who sees that it is no more sees what became of its clients.
-        self.directory.tally().set_links(self.links.count());
+        self.count_links();
+    }
+
+    fn count_links(&self) {
+        self.links
+            .count(|links| self.directory.tally().set_links(links));
     }
 
     fn lose(&self, peer: &ClientInfo, reason: &CloseReason, clients: &[String]) {
@@ -227,6 +238,21 @@ impl Post {
         }
     }
 
+    /// Closes a connection, unless it is let in by what it has sent: callbacks may be behind, and what
+    /// comes of a ping is worked on after that.
+    fn ask_stranger(self: Arc<Self>, peer: &ClientInfo) {
+        let of = peer.clone();
+        let asked = peer.ping_async(ARRIVAL, move |_| {
+            if !self.links.is_let_in(&of) {
+                log::debug!("{} did not say who it is", of.addr());
+                of.close();
+            }
+        });
+        if asked.is_err() {
+            peer.close();
+        }
+    }
+
     /// Closes the connections of those that do not say who they are, and sums up what was lost.
     async fn look(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(LOOK_INTERVAL);
@@ -235,8 +261,7 @@ impl Post {
             ticks.tick().await;
             if let Some(before) = Instant::now().checked_sub(STRANGER_TIMEOUT) {
                 for peer in self.links.strangers(before) {
-                    log::debug!("{} did not say who it is", peer.addr());
-                    peer.close();
+                    self.clone().ask_stranger(&peer);
                 }
             }
             let lost = self.directory.tally().links_lost();

@@ -95,13 +95,18 @@ pub async fn ask_to_report(peers: Vec<(ClientInfo, Option<Vec<String>>)>) {
     }
 }
 
-/// Says something, without waiting for one that does not keep up: that is found out and closed.
+/// Says something, without waiting for room. One that does not keep up is closed: it comes back, and is
+/// told what waits for its clients then.
 fn say(peer: &ClientInfo, code: u16, words: &impl Serialize) {
     let words = match serde_json::to_vec(words) {
         Ok(words) => words,
         Err(error) => return log::error!("something cannot be said: {error}"),
     };
     if let Err(error) = peer.send(&Request::new(MessageType::of(code), words)) {
-        log::debug!("{} could not be told something: {error}", peer.addr());
+        log::debug!(
+            "{} could not be told something, and is closed: {error}",
+            peer.addr()
+        );
+        peer.close();
     }
 }

@@ -17,6 +17,7 @@ use super::Post;
 use super::links::MAX_CLIENTS;
 use crate::auth;
 use crate::body::{self, MAX_BODY, MAX_REPORTS_BODY};
+use crate::directory::ServiceError;
 use crate::problem::ApiError;
 use crate::registration::cut_to;
 use crate::rules;
@@ -79,11 +80,15 @@ impl Post {
         self.directory.tally().answer(status);
         let reply = Request::reply_to(message, message.message_type, answer);
         if let Err(error) = peer.send(&reply) {
-            log::debug!("{} could not be answered: {error}", peer.addr());
+            // One that waits for it must not wait in vain: it comes again on a new link.
+            log::debug!(
+                "{} could not be answered, and is closed: {error}",
+                peer.addr()
+            );
+            peer.close();
         }
-        let is_hello = message.message_type.code() == HELLO;
-        if is_hello && status == StatusCode::UNAUTHORIZED.as_u16() {
-            // After the answer is out.
+        if !self.links.is_let_in(peer) {
+            // After the answer is out. Who may not ask must not have more of what it sends kept.
             peer.close();
         }
         for client in came {
@@ -117,8 +122,12 @@ impl Post {
             }
             GOODBYE => {
                 let goodbye: Goodbye = read(message, MAX_BODY)?;
-                self.directory.goodbye(&goodbye.client_hash)?;
-                self.links.forget(&goodbye.client_hash);
+                let taken = self.directory.goodbye(&goodbye.client_hash);
+                // It may be long forgotten: then it is on no link either.
+                if matches!(taken, Ok(()) | Err(ServiceError::UnknownClient)) {
+                    self.links.forget(&goodbye.client_hash);
+                }
+                taken?;
                 Ok(Done::empty())
             }
             RESUME => {
@@ -145,14 +154,14 @@ impl Post {
                 .map_err(|words| ApiError::new(StatusCode::UNAUTHORIZED, words))?;
         }
         self.links.let_in(peer);
-        self.directory.tally().set_links(self.links.count());
+        self.count_links();
         cut_to(&mut hello.sdk, MAX_SDK);
         log::debug!("a link from {}: {:?}", peer.addr(), hello.sdk);
         Ok(Done::empty())
     }
 
     fn register(&self, peer: &ClientInfo, registration: RegisterClient) -> Result<Done, ApiError> {
-        self.check_room(peer, 1)?;
+        check_room(self.links.has_room(peer, 1))?;
         let registered = self.directory.register(registration)?.registered;
         let mut done = Done::json(&registered)?;
         if !registered.client_hash.is_empty() {
@@ -172,18 +181,9 @@ impl Post {
         Ok(done)
     }
 
-    fn check_room(&self, peer: &ClientInfo, more: usize) -> Result<(), ApiError> {
-        match self.links.has_room(peer, more) {
-            true => Ok(()),
-            false => Err(ApiError::unprocessable(format!(
-                "a connection has at most {MAX_CLIENTS} clients: open another one"
-            ))),
-        }
-    }
-
     /// Puts clients onto a link. Those that are known.
     fn put(&self, peer: &ClientInfo, clients: &[String]) -> Result<HashSet<String>, ApiError> {
-        self.check_room(peer, clients.len())?;
+        check_room(self.links.has_room_for(peer, clients))?;
         let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let tags = self.directory.put_on_link(clients, self.instance)?;
         let mut came = HashSet::new();
@@ -196,6 +196,15 @@ impl Post {
             remember(peer, tags.as_deref().and_then(rules::tags));
         }
         Ok(came)
+    }
+}
+
+fn check_room(has_room: bool) -> Result<(), ApiError> {
+    match has_room {
+        true => Ok(()),
+        false => Err(ApiError::unprocessable(format!(
+            "a connection has at most {MAX_CLIENTS} clients: open another one"
+        ))),
     }
 }
 

@@ -80,13 +80,32 @@ impl Peer {
     pub fn register(&mut self, registration: &Value) -> String {
         let answer = self.ask(REGISTER, registration);
         let name = answer["client_hash"].as_str();
-        name.unwrap_or_else(|| panic!("{answer}")).to_owned()
+        let name = name.unwrap_or_else(|| panic!("{answer}")).to_owned();
+        self.settle();
+        name
+    }
+
+    /// When this is answered, the service has told what waited for those who came before it.
+    fn settle(&mut self) {
+        let known = self.ask(RESUME, &json!({"client_hashes": []}));
+        assert_eq!(known, json!({"unknown": []}));
     }
 
     /// Comes back with a client that the service knows.
     pub fn resume(&mut self, client: &str) {
         let known = self.ask(RESUME, &json!({"client_hashes": [client]}));
         assert_eq!(known, json!({"unknown": []}));
+        self.settle();
+    }
+
+    /// Whether the service is there.
+    pub fn is_there(&mut self) -> bool {
+        self.0.ping(deadline()).is_ok()
+    }
+
+    /// Waits until the connection has ended, whatever else comes.
+    pub fn ends(&mut self) {
+        while self.next().is_ok() {}
     }
 
     /// What comes next without being asked for.

@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::peer::{Peer, REPORT, REPORT_NOW, RESUME, UPDATE, is_no, service};
-use crate::common::{Service, TOKEN, bearer};
+use super::peer::{Peer, REPORT, REPORT_NOW, RESUME, UPDATE, is_alive, is_no, metric, service};
+use crate::common::{Service, TOKEN, bearer, wait_until};
 
 fn tagged(team: &str) -> Value {
     json!({"type": "producer", "tags": json!({"team": team}).to_string()})
@@ -96,6 +96,31 @@ fn updates_for_many_are_all_told() {
     let mut all = registered;
     all.sort();
     assert!(told == all, "each once");
+}
+
+#[test]
+fn who_does_not_read_is_closed_and_told_when_it_is_back() {
+    let service = service(&[]);
+    let mut deaf = Peer::at(&service);
+    let hash = deaf.register(&json!({}));
+    // Its queue holds 16 MiB.
+    let long = json!({"type": "A", "payload": "ICAg".repeat(10_000) + "e30="});
+    let path = format!("/v1/updates?client_hash={hash}");
+    let mut pushed = 0;
+    wait_until("the link is closed", || {
+        for _ in 0..20 {
+            assert_eq!(service.send("POST", &path, &long).0, 200);
+            pushed += 1;
+        }
+        metric(&service, "superstream_service_links") == 0
+    });
+    assert!(!is_alive(&service, &hash));
+
+    let mut peer = Peer::at(&service);
+    peer.resume(&hash);
+    let (code, _, update) = peer.next().unwrap();
+    assert_eq!((code, &update["sequence"]), (UPDATE, &json!(pushed)));
+    deaf.ends();
 }
 
 #[test]

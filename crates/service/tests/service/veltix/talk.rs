@@ -10,7 +10,7 @@ use super::peer::{
     CONFIGURE, ERROR, GOODBYE, HELLO, Peer, REGISTER, REPORT, RESUME, UPDATE, client, is_alive,
     is_no, service,
 };
-use crate::common::Service;
+use crate::common::{Service, wait_until};
 
 #[test]
 fn every_message_has_its_answer() {
@@ -65,13 +65,17 @@ fn every_message_has_its_answer() {
 #[test]
 fn nobody_is_served_without_the_token() {
     let service = service(&[]);
-    let mut peer = Peer::stranger(&service);
     for code in [
         REGISTER, CONFIGURE, REPORT, ERROR, GOODBYE, RESUME, UPDATE, 300,
     ] {
+        let mut peer = Peer::stranger(&service);
         is_no(&peer.ask(code, &json!({})), 401);
+        peer.is_closed();
     }
-    peer.greet();
+    let mut peer = Peer::at(&service);
+    peer.register(&json!({}));
+    // Once it is let in, a token that is wrong is told, and changes nothing.
+    is_no(&peer.ask(HELLO, &json!({"token": "wrong"})), 401);
     peer.register(&json!({}));
 
     for hello in [
@@ -85,7 +89,7 @@ fn nobody_is_served_without_the_token() {
         peer.is_closed();
     }
     let clients = service.get("/v1/clients").1;
-    assert_eq!(clients["clients"].as_array().unwrap().len(), 1, "{clients}");
+    assert_eq!(clients["clients"].as_array().unwrap().len(), 2, "{clients}");
 }
 
 #[test]
@@ -93,9 +97,40 @@ fn who_does_not_say_who_it_is_is_closed() {
     let service = service(&[]);
     let mut known = Peer::at(&service);
     let mut stranger = Peer::stranger(&service);
-    is_no(&stranger.ask_raw(HELLO, "{"), 400);
+    assert!(stranger.is_there());
     stranger.is_closed();
     known.register(&json!({}));
+
+    let mut stranger = Peer::stranger(&service);
+    is_no(&stranger.ask_raw(HELLO, "{"), 400);
+    stranger.is_closed();
+}
+
+#[test]
+fn not_too_many_are_strangers() {
+    let service = service(&[]);
+    let mut known = Peer::at(&service);
+    let mut strangers: Vec<_> = (0..300).map(|_| Peer::stranger(&service)).collect();
+    wait_until("those beyond 256 are closed", || {
+        strangers.retain_mut(Peer::is_there);
+        strangers.len() <= 256
+    });
+    assert_eq!(strangers.len(), 256);
+    // One that is listened to leaves room.
+    strangers[0].greet();
+    Peer::at(&service).register(&json!({}));
+    known.register(&json!({}));
+}
+
+#[test]
+fn a_client_that_comes_again_takes_no_room() {
+    let service = service(&[]);
+    let mut peer = Peer::at(&service);
+    let names: Vec<_> = (0..5_001).map(|_| peer.register(&json!({}))).collect();
+    let again = json!({"client_hashes": names});
+    for _ in 0..2 {
+        assert_eq!(peer.ask(RESUME, &again), json!({"unknown": []}));
+    }
 }
 
 #[test]
@@ -103,6 +138,8 @@ fn without_a_token_all_are_served() {
     let service = Service::start_over(&["--veltix", "127.0.0.1:0"]);
     let mut peer = Peer::stranger(&service);
     is_no(&peer.ask(REGISTER, &json!({})), 401);
+    peer.is_closed();
+    let mut peer = Peer::stranger(&service);
     assert_eq!(peer.ask(HELLO, &json!({})), json!({}));
     peer.register(&json!({}));
 }
@@ -149,7 +186,7 @@ fn what_is_too_long() {
         peer.ask_raw(REPORT, padded(most_reports))["reports"],
         json!([])
     );
-    let clients = vec!["x"; 10_001];
+    let clients: Vec<_> = (0..10_001).map(|n| n.to_string()).collect();
     is_no(&peer.ask(RESUME, &json!({"client_hashes": clients})), 422);
 
     // What nobody would answer is not read to its end.
