@@ -6,7 +6,8 @@ mod linked;
 mod listening;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use superstream_protocol::{
@@ -45,6 +46,10 @@ pub enum ServiceError {
     Invalid(String),
     /// The store failed.
     Store(StoreError),
+    /// The store failed after an update was made for so many.
+    Partly(usize, StoreError),
+    /// The service stops, after it was made for so many.
+    Stopped(usize),
 }
 
 impl fmt::Display for ServiceError {
@@ -60,6 +65,16 @@ impl fmt::Display for ServiceError {
             ),
             Self::Invalid(reason) => f.write_str(reason),
             Self::Store(error) => write!(f, "the service's store failed: {error}"),
+            Self::Partly(made, _) => write!(
+                f,
+                "the service failed after the update was made for {made} clients: its log tells \
+                 its operator why; sent again, they have it twice"
+            ),
+            Self::Stopped(made) => write!(
+                f,
+                "the service stops, and the update was made for {made} clients: sent again, they \
+                 have it twice"
+            ),
         }
     }
 }
@@ -89,6 +104,9 @@ pub struct Directory {
     observe: bool,
     tally: Arc<Tally>,
     updated: broadcast::Sender<(String, Update)>,
+    /// Held while updates are made and sent.
+    pushing: Mutex<()>,
+    is_stopping: AtomicBool,
     rules_changed: watch::Sender<()>,
 }
 
@@ -102,6 +120,8 @@ impl Directory {
             observe,
             tally: Arc::default(),
             updated: broadcast::channel(MAX_UPDATES_UNDER_WAY).0,
+            pushing: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
             rules_changed: watch::channel(()).0,
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::routing::post;
 use axum::{Json, Router};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use superstream_protocol::Update;
 
 use crate::api::{list_query, pairs};
 use crate::ask::ask;
@@ -15,10 +17,14 @@ use crate::problem::ApiError;
 use crate::veltix::{Links, ask_to_report};
 use crate::view::ListQuery;
 
+/// Where updates are made.
+pub const UPDATES: &str = "/v1/updates";
 /// Longest name of a kind of update, in characters.
 const MAX_KIND: usize = 100;
-/// Longest payload of an update. A hundred of them are kept for each client.
-const MAX_PAYLOAD: usize = 64 * 1024;
+/// Longest update as it is sent. The library takes no longer one, and a hundred are kept for each client.
+const MAX_UPDATE: usize = 64 * 1024;
+/// The share that its sequence and the name of its client have, at most.
+const MAX_ADDRESS: usize = 256;
 
 #[derive(Clone)]
 struct Operated {
@@ -29,7 +35,7 @@ struct Operated {
 /// The part of the API for it.
 pub fn router(directory: Arc<Directory>, links: Arc<Links>) -> Router {
     Router::new()
-        .route("/v1/updates", post(update))
+        .route(UPDATES, post(update))
         .route("/v1/report-now", post(report_now))
         .with_state(Operated { directory, links })
 }
@@ -49,11 +55,21 @@ impl NewUpdate {
             let words = format!("type must have 1 to {MAX_KIND} characters: CompressionUpdate, …");
             return Err(ApiError::unprocessable(words));
         }
-        if self.payload.len() > MAX_PAYLOAD {
-            let words = format!("payload must have at most {MAX_PAYLOAD} bytes");
+        // A kind of other than plain letters is longer when it is sent.
+        let sent = serde_json::to_vec(&Update {
+            sequence: 0,
+            kind: self.kind.clone(),
+            payload: self.payload.clone(),
+        });
+        let sent = sent.map_err(|error| ApiError::internal(&error))?;
+        if sent.len() > MAX_UPDATE - MAX_ADDRESS {
+            let words = format!(
+                "the update is too long: as JSON, type and payload must have at most {} bytes",
+                MAX_UPDATE - MAX_ADDRESS
+            );
             return Err(ApiError::unprocessable(words));
         }
-        match is_base64(&self.payload) {
+        match is_json_in_base64(&self.payload) {
             true => Ok(()),
             false => Err(ApiError::unprocessable(
                 "payload must be the Base64 of a JSON text: that of {} is e30=",
@@ -62,13 +78,37 @@ impl NewUpdate {
     }
 }
 
-fn is_base64(text: &str) -> bool {
+fn is_json_in_base64(text: &str) -> bool {
+    let json = decode(text);
+    json.is_some_and(|json| serde_json::from_slice::<IgnoredAny>(&json).is_ok())
+}
+
+/// What Base64 stands for.
+fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    let is_digit = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
-    !digits.is_empty()
-        && text.len().is_multiple_of(4)
-        && text.len() - digits.len() <= 2
-        && digits.bytes().all(is_digit)
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for digit in digits.bytes() {
+        let six = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    Some(bytes)
 }
 
 /// How far something went.
@@ -171,14 +211,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_told_from_other_text() {
-        for text in ["e30=", "eyJhIjoxfQ==", "e30g", "+/+/"] {
-            assert!(is_base64(text), "{text}");
+    fn json_in_base64_is_told_from_other_text() {
+        for text in ["e30=", "eyJhIjoxfQ==", "e30g", "ImE/Yj5jIg=="] {
+            assert!(is_json_in_base64(text), "{text}");
         }
+        assert_eq!(decode("+/+/").unwrap(), [0xfb, 0xff, 0xbf]);
         for text in [
-            "", "=", "====", "{}", "e30", "e3=0", "e===", "e30=\n", "ä30=",
+            "", "=", "====", "{}", "e30", "e3=0", "e===", "e30=\n", "ä30=", "+/+/", "e2E9",
+            "e30=e30=",
         ] {
-            assert!(!is_base64(text), "{text}");
+            assert!(!is_json_in_base64(text), "{text}");
         }
     }
 }

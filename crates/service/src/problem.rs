@@ -12,6 +12,7 @@ use serde_json::json;
 use superstream_protocol::Problem;
 
 use crate::directory::ServiceError;
+use crate::operate;
 
 /// An error answer on its way out.
 #[derive(Debug)]
@@ -79,6 +80,11 @@ impl From<ServiceError> for ApiError {
             ServiceError::OtherClient => StatusCode::CONFLICT,
             ServiceError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ServiceError::Store(reason) => return Self::internal(reason),
+            ServiceError::Partly(_, reason) => {
+                log::error!("an update was not made for all: {reason}");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            ServiceError::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }
@@ -98,6 +104,7 @@ impl IntoResponse for ApiError {
 /// Gives words to the error answers that the layers below make without any.
 pub async fn speak(request: Request, next: Next) -> Response {
     let method = request.method().clone();
+    let is_for_many = request.uri().path() == operate::UPDATES;
     let response = next.run(request).await;
     let status = response.status();
     let is_json = response
@@ -116,6 +123,12 @@ pub async fn speak(request: Request, next: Next) -> Response {
                 .and_then(|a| a.to_str().ok())
                 .unwrap_or("those of docs/openapi.yaml")
         ),
+        // Nothing takes back what was begun.
+        StatusCode::REQUEST_TIMEOUT if is_for_many => {
+            "the request took too long: the update may have been made, or be made yet, for some of \
+             the clients or all; sent again, they have it twice"
+                .to_owned()
+        }
         StatusCode::REQUEST_TIMEOUT => {
             "the request took too long to arrive or to answer: send it again".to_owned()
         }

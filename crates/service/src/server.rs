@@ -157,6 +157,7 @@ impl Running {
     /// Stops it; requests under way are answered first, for a while.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.directory.stop();
         for helper in &self.helpers {
             helper.abort();
         }
@@ -213,9 +214,6 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let masker = Masker::new(secrets.map(String::as_str));
     let directory = Arc::new(Directory::new(store, rules, masker, options.observe));
     let token: Option<Arc<str>> = options.token.map(Arc::from);
-    if token.is_none() {
-        log::warn!("no token is set: everyone who reaches {address} is served");
-    }
     let nats = match options.nats {
         Some(nats) => {
             if is_in_memory {
@@ -242,6 +240,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
         None => None,
     };
+    if token.is_none() {
+        let links = veltix
+            .as_ref()
+            .map(|veltix| format!(" or {}", veltix.url()));
+        let links = links.unwrap_or_default();
+        log::warn!("no token is set: everyone who reaches {address}{links} is served");
+    }
     let mut helpers = vec![tokio::spawn(prune(directory.clone()))];
     if let (Some(file), Some(text)) = (options.rules, text) {
         helpers.push(tokio::spawn(

@@ -1,5 +1,7 @@
 //! What there is to do for clients that are on a link, and what is sent to them there.
 
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::view::ListQuery;
 
 /// Updates that are made at once, for as many clients.
 const TOGETHER: usize = 100;
+/// What everybody else has of the store in between.
+const BREATH: Duration = Duration::from_millis(5);
 /// How often it is looked whether those that carry updates have caught up.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How often they are waited for; then they have to look what they missed.
@@ -30,6 +34,11 @@ impl Directory {
     /// The last link that these clients were on has ended. Tells how many were there until then.
     pub fn lose(&self, clients: &[String], instance: i64) -> Result<usize, ServiceError> {
         Ok(self.store.lose(clients, instance)?)
+    }
+
+    /// The service stops: what is done for many is not begun for more of them.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
     }
 
     /// Tells of each change of the rules.
@@ -65,12 +74,24 @@ impl Directory {
     ) -> Result<Vec<(String, u64)>, ServiceError> {
         let mut all = Vec::with_capacity(clients.len());
         let mut pauses = PAUSES;
-        for clients in clients.chunks(TOGETHER) {
+        for together in clients.chunks(TOGETHER) {
+            if !all.is_empty() {
+                sleep(BREATH);
+            }
+            if self.is_stopping.load(Ordering::SeqCst) {
+                return Err(ServiceError::Stopped(all.len()));
+            }
+            // Two updates for one client are sent in the order of their numbers.
+            let _pushing = self.pushing.lock().unwrap_or_else(PoisonError::into_inner);
             while pauses > 0 && self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY {
                 pauses -= 1;
                 sleep(PAUSE);
             }
-            let made = self.store.push_updates(clients, kind, payload)?;
+            let made = match self.store.push_updates(together, kind, payload) {
+                Ok(made) => made,
+                Err(error) if all.is_empty() => return Err(error.into()),
+                Err(error) => return Err(ServiceError::Partly(all.len(), error)),
+            };
             for (client, sequence) in &made {
                 let update = Update {
                     sequence: *sequence,

@@ -62,7 +62,8 @@ impl Store {
 /// compared with it are forgotten first.
 fn doom_expired(t: &Transaction<'_>, now: i64) -> Result<usize, StoreError> {
     let sql = format!(
-        "INSERT INTO doomed SELECT c.id FROM clients c WHERE (c.gone_ms < ?1 OR c.seen_ms < ?2) \
+        "INSERT INTO doomed SELECT c.id FROM clients c WHERE \
+         ((c.gone_ms < ?1 AND c.link IS NULL) OR c.seen_ms < ?2) \
          AND NOT EXISTS (SELECT 1 FROM figures a WHERE a.client = c.id AND a.is_baseline \
              AND ({} OR (c.seen_ms >= ?3 AND {}))) LIMIT ?4",
         baselines::IS_USED,
@@ -81,7 +82,8 @@ fn doom_expired(t: &Transaction<'_>, now: i64) -> Result<usize, StoreError> {
 
 /// The living go last. Both of them and of the others, those that others are compared with stay
 /// longest: batch by batch, nobody is forgotten after its baseline, or what it had saved would not
-/// be known any more. Who said goodbye does not come back, as one may who is only silent.
+/// be known any more. Who said goodbye does not come back, as one may who is only silent or was lost
+/// with its link, which it still has here.
 fn doom_surplus(
     t: &Transaction<'_>,
     now: i64,
@@ -91,7 +93,8 @@ fn doom_surplus(
     let sql = format!(
         "INSERT INTO doomed SELECT c.id FROM clients c \
          LEFT JOIN figures a ON a.client = c.id AND a.is_baseline \
-         ORDER BY {}, (a.client IS NOT NULL AND ({} OR {})), c.gone_ms IS NULL, c.seen_ms \
+         ORDER BY {}, (a.client IS NOT NULL AND ({} OR {})), \
+         (c.gone_ms IS NULL OR c.link IS NOT NULL), c.seen_ms \
          LIMIT max(0, min(?2, (SELECT count(*) FROM clients) - ?1))",
         is_alive("?3", "?4"),
         baselines::IS_USED,

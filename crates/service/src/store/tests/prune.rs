@@ -27,6 +27,28 @@ fn clients_long_gone_are_forgotten() {
 }
 
 #[test]
+fn who_was_lost_has_not_said_goodbye() {
+    let store = store();
+    let (lost, gone) = (
+        register(&store, &client("a", "")),
+        register(&store, &client("b", "")),
+    );
+    let both = [lost.clone(), gone.clone()];
+    store.put_on_link(&both, 7).unwrap();
+    assert_eq!(store.lose(&both, 7).unwrap(), 2);
+    assert!(store.goodbye(&gone).unwrap());
+    let later = now_ms() + millis(GONE_KEPT) + 1_000;
+    assert_eq!(store.prune_at(later, 10).unwrap(), 1);
+    assert!(store.client(&lost).unwrap().is_some());
+
+    // Beyond the most clients it goes after those, too, however long it has been silent.
+    let gone = register(&store, &client("c", ""));
+    assert!(store.goodbye(&gone).unwrap());
+    assert_eq!(store.prune_at(now_ms(), 1).unwrap(), 1);
+    assert!(store.client(&lost).unwrap().is_some());
+}
+
+#[test]
 fn beyond_the_most_clients_the_gone_go_first() {
     let store = store();
     let hashes: Vec<_> = (0..4)

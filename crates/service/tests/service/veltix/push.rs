@@ -196,7 +196,9 @@ fn who_is_meant_must_be_said() {
         json!({"type": ["A"], "payload": "e30="}),
         json!({"type": "A", "payload": "{}"}),
         json!({"type": "A", "payload": {}}),
-        json!({"type": "A", "payload": "e30=".repeat(16 * 1024 + 1)}),
+        json!({"type": "A", "payload": "ICAg".repeat(16 * 1024) + "e30="}),
+        json!({"type": "A", "payload": "ICAg".repeat(16 * 1024 - 70) + "e30="}),
+        json!({"type": "A", "payload": "bm8="}),
     ] {
         let (status, answer) = service.send("POST", "/v1/updates?all=true", &bad);
         assert_eq!(status, 422, "{bad:.200}: {answer}");
