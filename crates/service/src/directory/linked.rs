@@ -106,3 +106,23 @@ impl Directory {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::Masker;
+    use crate::rules::Rules;
+    use crate::store::Store;
+
+    #[test]
+    fn who_stops_begins_no_more_updates() {
+        let store = Store::in_memory(Duration::from_secs(600)).unwrap();
+        let masker = Masker::new(std::iter::empty());
+        let directory = Directory::new(store, Rules::built_in().unwrap(), masker, false);
+        let clients = ["nobody".to_owned()];
+        assert!(directory.push_updates(&clients, "A", "e30=").is_ok());
+        directory.stop();
+        let stopped = directory.push_updates(&clients, "A", "e30=");
+        assert!(matches!(stopped, Err(ServiceError::Stopped(0))));
+    }
+}
