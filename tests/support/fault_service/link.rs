@@ -41,6 +41,7 @@ struct Speech {
 #[derive(Default)]
 struct Told {
     hello: Option<String>,
+    is_welcome: bool,
     resumed: Vec<Value>,
     clients: BTreeSet<String>,
     pongs: usize,
@@ -187,17 +188,18 @@ impl Link {
 
     /// What the process said of itself, once it was let in.
     pub fn hello(&self) -> Option<Value> {
-        let text = self.hello_text()?;
+        let text = self.hello_text().filter(|_| self.told().is_welcome)?;
         Some(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// The same, byte for byte.
+    /// Byte for byte, whether it was let in or not.
     pub(super) fn hello_text(&self) -> Option<String> {
         self.told().hello.clone()
     }
 
-    pub(super) fn said_hello(&self, text: String) {
-        self.told().hello = Some(text);
+    pub(super) fn said_hello(&self, text: String, is_welcome: bool) {
+        let mut told = self.told();
+        (told.hello, told.is_welcome) = (Some(text), is_welcome);
     }
 
     /// The clients that were named as being here, each time that some were.

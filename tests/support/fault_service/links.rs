@@ -200,9 +200,7 @@ impl Inner {
         let said: Value = serde_json::from_str(&text).unwrap_or_default();
         if code == HELLO {
             let answer = (self.welcome)(code, &said);
-            if answer.get("error").is_none() {
-                link.said_hello(text);
-            }
+            link.said_hello(text, answer.get("error").is_none());
             return link.send(code, id, &answer.to_string());
         }
         let Some(hello) = link.hello() else {
