@@ -29,11 +29,18 @@ hash=$(curl -sS --fail -H "Authorization: Bearer $token" -H 'Content-Type: appli
     sed -n 's/.*"client_hash":"\([0-9a-f]*\)".*/\1/p')
 test -n "$hash"
 
-cat >"$work/registered.toml" <<EOF
+# Who is meant is said in one of three ways, and a payload is the Base64 of a JSON text: no schema of
+# single parameters can say so.
+cat >"$work/made-up.toml" <<EOF
+[[operations]]
+include-path = ["/v1/updates", "/v1/report-now"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 404, 422, 503]
+EOF
+cat - "$work/made-up.toml" >"$work/registered.toml" <<EOF
 [parameters]
 "path.client_hash" = "$hash"
+
 EOF
-: >"$work/made-up.toml"
 
 run() {
     echo "== $1 =="
