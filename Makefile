@@ -130,7 +130,7 @@ test-engines: preload
 	  echo "== librdkafka: $$engine"; \
 	  [[ $$engine == debian ]] || export LD_LIBRARY_PATH=$$(tests/engines/fetch $$engine); \
 	  SUPERSTREAM_TEST_ENGINE=$$engine \
-	    $(FROM_OUTSIDE) $(ENGINE_TESTS:%=--test %); \
+	    $(FROM_OUTSIDE) $(ENGINE_TESTS:%=--test %) $(WITHOUT_LINK); \
 	done
 
 proof: MORE_PACKAGES := $(PACKAGES_OF_PROOF)
