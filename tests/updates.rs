@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use superstream_tests::deployed::{
     self, connection_id, next, start, tell_until, tells_kind, update,
 };
+use superstream_tests::driver::{Driver, THREADS_TIMEOUT};
 use superstream_tests::fault_service::FaultService;
 use superstream_tests::over_each_transport;
 use superstream_tests::transports::Transport;
@@ -15,6 +16,7 @@ over_each_transport!(
     nats, veltix:
     an_update_of_the_codec_is_for_the_next_client,
     updates_that_are_not_for_this_library,
+    a_flood_of_updates,
 );
 
 /// For what does come: no machine is so busy that it comes too late.
@@ -175,5 +177,37 @@ fn a_server_that_starts_again() {
     service.wait_for("the new one's kind", |request| {
         tells_kind(request) && request.json()["client_hash"] == "client-2"
     });
+    driver.end_quietly();
+}
+
+/// Nobody asked for any of it, and no client waits for it.
+fn a_flood_of_updates(transport: Transport) {
+    let service = transport.advising(json!({"linger.ms": 50}));
+    let mut driver = Driver::patient(&service.environment(&[]));
+    driver.create("producer");
+    service.wait_for_report("client-0");
+    let before: u64 = driver.say("high-water").parse().unwrap();
+    let update = json!({"type": "SomethingNew", "payload": "A".repeat(8000)}).to_string();
+    for _ in 0..10_000 {
+        service.tell("client-0", &update);
+    }
+    for client in 1..20 {
+        let took = driver.create("producer");
+        assert!(took < THREADS_TIMEOUT, "creation took {took:?}");
+        service.wait_for_report(&format!("client-{client}"));
+        assert_eq!(driver.get(client, "linger.ms"), "50");
+    }
+    let after: u64 = driver.say("high-water").parse().unwrap();
+    assert!(
+        after.saturating_sub(before) < 16 * 1024,
+        "{before} KiB grew to {after} KiB"
+    );
+    if transport == Transport::Veltix {
+        assert_eq!(service.connections(), 1);
+    }
+    for client in 0..20 {
+        driver.expect(&format!("destroy {client}"), "destroyed");
+        service.wait_for_goodbye(&format!("client-{client}"));
+    }
     driver.end_quietly();
 }

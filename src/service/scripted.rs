@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use superstream_nats_server::wait_until;
 use superstream_protocol::{
     ClientConfigUpdate, ClientError, RegisterClient, Registered, Reports, ReportsTaken,
 };
@@ -78,5 +79,28 @@ impl<A: FnMut(&Reports) -> Result<ReportsTaken, Failure> + Send> Transport for S
 
     fn look(&mut self) -> Result<Vec<Heard>, Failure> {
         Ok(std::mem::take(&mut self.unasked))
+    }
+}
+
+/// Looks until something is heard that is meant.
+pub(super) fn hear(
+    transport: &mut impl Transport,
+    what: &str,
+    is_meant: impl Fn(&Heard) -> bool,
+) -> Heard {
+    let mut found = None;
+    wait_until(what, || {
+        let heard = transport.look().unwrap_or_default();
+        found = heard.into_iter().find(&is_meant);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// What a client runs with: nothing of its own.
+pub(super) fn config(client_hash: &str) -> ClientConfigUpdate {
+    ClientConfigUpdate {
+        client_hash: client_hash.to_owned(),
+        ..ClientConfigUpdate::default()
     }
 }

@@ -65,10 +65,6 @@ impl Veltix {
             }
             other => other,
         };
-        if body.is_err() {
-            // Who was greeted and failed then is not well: a creator is about to hear so.
-            self.unasked.was_not_reached();
-        }
         answer::accepted(&body?, self.token.as_ref(), longest)
     }
 

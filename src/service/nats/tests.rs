@@ -11,6 +11,7 @@ use superstream_protocol::{ClientKind, Registered};
 
 use self::service::{MOVED, Service, address, connect, soon};
 use super::*;
+use crate::service::scripted::{config, hear};
 
 fn nats(server: &NatsServer, token: Option<&str>) -> Nats {
     let token = token.map(|text| Token::parse(text).unwrap());
@@ -29,24 +30,6 @@ fn registration() -> RegisterClient {
 
 fn register(nats: &mut Nats) -> Result<Registration, Failure> {
     nats.register(&registration(), Duration::from_secs(20))
-}
-
-/// Looks until something is heard that is meant.
-fn hear(nats: &mut Nats, what: &str, is_meant: impl Fn(&Heard) -> bool) -> Heard {
-    let mut found = None;
-    wait_until(what, || {
-        let heard = nats.look().unwrap_or_default();
-        found = heard.into_iter().find(&is_meant);
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-fn config(client_hash: &str) -> ClientConfigUpdate {
-    ClientConfigUpdate {
-        client_hash: client_hash.to_owned(),
-        ..ClientConfigUpdate::default()
-    }
 }
 
 fn report(client_hash: &str, partitions: &[i32]) -> Reports {

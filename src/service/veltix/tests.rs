@@ -17,6 +17,7 @@ use self::service::Service;
 use super::*;
 use crate::lock::lock;
 use crate::service::bell::Bell;
+use crate::service::scripted::{config, hear};
 
 fn veltix_at(port: u16, token: Option<&str>) -> Veltix {
     let token = token.map(|text| Token::parse(text).unwrap());
@@ -41,24 +42,6 @@ fn registration(id: &str) -> RegisterClient {
 
 fn register(veltix: &mut Veltix, id: &str) -> Result<Registration, Failure> {
     veltix.register(&registration(id), Duration::from_secs(20))
-}
-
-/// Looks until something is heard that is meant.
-fn hear(veltix: &mut Veltix, what: &str, is_meant: impl Fn(&Heard) -> bool) -> Heard {
-    let mut found = None;
-    wait_until(what, || {
-        let heard = veltix.look().unwrap_or_default();
-        found = heard.into_iter().find(&is_meant);
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-fn config(client_hash: &str) -> ClientConfigUpdate {
-    ClientConfigUpdate {
-        client_hash: client_hash.to_owned(),
-        ..ClientConfigUpdate::default()
-    }
 }
 
 fn error(client_hash: &str, error: &str) -> ClientError {

@@ -37,11 +37,6 @@ pub(super) struct Unasked {
 }
 
 impl Unasked {
-    /// That the service was reached is over before anybody was told.
-    pub(super) fn was_not_reached(&mut self) {
-        self.heard.retain(|heard| *heard != Heard::Reached);
-    }
-
     fn looks(&mut self, now: Instant) {
         let made_up = self.made_up_at.map_or(now, |at| at.max(now));
         self.made_up_at = Some(made_up + PAUSE);
@@ -60,42 +55,44 @@ impl Unasked {
 
 impl Veltix {
     /// Sees to it that there is a connection, whose service knows the clients that were on the last one.
-    pub(super) fn open(&mut self, deadline: Instant) -> Result<(), Failure> {
+    /// Whether it has just been told of them.
+    pub(super) fn open(&mut self, deadline: Instant) -> Result<bool, Failure> {
         let on = self.link.open(deadline)?;
         if self.unasked.resumed != on
             && (self.names.is_empty() || self.unasked.resuming.is_over(Instant::now()))
         {
-            self.resume(on, deadline);
+            return Ok(self.resume(on, deadline));
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// What fails is tried again later: nobody waits for it.
-    fn resume(&mut self, on: u64, deadline: Instant) {
+    /// Whether the service has answered. What fails is tried again later: nobody waits for it.
+    fn resume(&mut self, on: u64, deadline: Instant) -> bool {
         if self.names.is_empty() {
             self.unasked.resumed = on;
-            return;
+            return false;
         }
         let limit = RESUME_LIMIT.min(self.quiet_limit);
         match self.resumed(deadline.min(Instant::now() + limit)) {
             Ok(unknown) => {
                 self.unasked.resumed = on;
                 self.unasked.resuming = Backoff::default();
-                self.unasked.heard.push(Heard::Reached);
                 for client_hash in unknown {
                     if self.names.remove(&client_hash) {
                         self.unasked.heard.push(Heard::Unknown { client_hash });
                     }
                 }
+                true
             }
             Err(Failure::Refused(reason)) => {
                 debug!("the service is not told who is on the new connection: {reason}");
                 self.unasked.resumed = on;
-                self.unasked.heard.push(Heard::Reached);
+                true
             }
             Err(failure) => {
                 let pause = self.unasked.resuming.failed();
                 debug!("{failure}; the new connection is told in {pause:.1?}");
+                false
             }
         }
     }
@@ -144,10 +141,13 @@ impl Veltix {
         } else {
             self.unasked.idle_since = None;
             if self.link.is_open() || self.link.may_open(begin) {
-                let opened = self.open(begin + self.quiet_limit);
-                // Nothing of what was heard is lost.
-                if !has_heard {
-                    opened?;
+                match self.open(begin + self.quiet_limit) {
+                    // Whoever asks has the answer to that; here nobody does.
+                    Ok(true) => self.unasked.heard.insert(0, Heard::Reached),
+                    Ok(false) => {}
+                    // Nothing of what was heard is lost.
+                    Err(_) if has_heard => {}
+                    Err(failure) => return Err(failure),
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! over HTTP, and their answers go back as frames.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,7 +16,7 @@ use superstream_veltix::{MessageType, RequestId, Response};
 use super::answers::as_message;
 use super::link::Link;
 use super::proxy::{Greet, Greeting};
-use super::sockets::{Client, readable, reset};
+use super::sockets::{Client, accept, readable, reset};
 use super::{Request, Script, Shared, Stream, Then};
 
 /// Who speaks, the first message of a link.
@@ -86,8 +86,6 @@ struct Inner {
 
 impl Links {
     pub(super) fn start(veltix: Veltix, shared: &Arc<Shared>, script: Arc<Script>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let inner = Arc::new(Inner {
             shared: Arc::clone(shared),
             script,
@@ -98,15 +96,8 @@ impl Links {
             sequence: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&inner);
-        thread::spawn(move || {
-            for socket in listener.incoming() {
-                let (inner, socket) = (Arc::clone(&accepting), socket.unwrap());
-                let number = inner.shared.connected();
-                thread::spawn(move || {
-                    // A peer that goes away in the middle is no fault of the test.
-                    let _ = inner.serve(number, socket);
-                });
-            }
+        let port = accept(shared, move |number, socket| {
+            accepting.serve(number, socket)
         });
         Self { port, inner }
     }

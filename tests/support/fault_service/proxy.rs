@@ -2,7 +2,7 @@
 //! and can do to a connection whatever a network does.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Shared;
 use super::lines::Lines;
-use super::sockets::{Client, readable, reset};
+use super::sockets::{Client, accept, readable, reset};
 
 /// What becomes of a new connection.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +66,6 @@ impl Proxy {
         tls: Option<Arc<ServerConfig>>,
         greet: Arc<Greet>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let inner = Arc::new(Inner {
             shared: Arc::clone(shared),
             server,
@@ -76,15 +74,8 @@ impl Proxy {
             connections: Mutex::default(),
         });
         let accepting = Arc::clone(&inner);
-        thread::spawn(move || {
-            for socket in listener.incoming() {
-                let (inner, socket) = (Arc::clone(&accepting), socket.unwrap());
-                let number = inner.shared.connected();
-                thread::spawn(move || {
-                    // A peer that goes away in the middle is no fault of the test.
-                    let _ = inner.serve(number, socket);
-                });
-            }
+        let port = accept(shared, move |number, socket| {
+            accepting.serve(number, socket)
         });
         Self { port, inner }
     }

@@ -1,11 +1,36 @@
 //! A client's connection as the service's side of it has it: plain, or inside TLS.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::Shared;
+
+/// Accepts connections, and serves each in a thread of its own that has its number. The port. The
+/// threads end with the test's process.
+pub(super) fn accept(
+    shared: &Arc<Shared>,
+    serve: impl Fn(usize, TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (shared, serve) = (Arc::clone(shared), Arc::new(serve));
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (serve, socket) = (Arc::clone(&serve), socket.unwrap());
+            let number = shared.connected();
+            thread::spawn(move || {
+                // A peer that goes away in the middle is no fault of the test.
+                let _ = serve(number, socket);
+            });
+        }
+    });
+    port
+}
 
 /// Reads and writes; the descriptor is its own, so that somebody else can wait for bytes meanwhile.
 pub(super) enum Client {

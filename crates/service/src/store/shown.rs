@@ -1,5 +1,6 @@
 //! Reading the store for the operator.
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use superstream_protocol::measured::Measured;
 use superstream_protocol::{
@@ -87,16 +88,8 @@ impl Store {
         let mut select = connection.prepare_cached(&page(query.alive))?;
         let limit = query.limit as usize;
         let rows = select.query_map(
-            params![
-                query.after,
-                query.kind.map(|kind| kind.as_str()),
-                query.client_id.as_deref().map(glob::for_sqlite),
-                serde_json::to_string(&query.tags)?,
-                now_ms(),
-                // One more than asked for shows whether there is a next page.
-                query.limit.saturating_add(1),
-                self.interval_ms(),
-            ],
+            // One more than asked for shows whether there is a next page.
+            self.parameters(query, query.limit.saturating_add(1).into())?,
             |row| Ok(summary(row)),
         )?;
         let mut found = Vec::new();
@@ -124,19 +117,24 @@ impl Store {
         );
         let mut select = connection.prepare_cached(&sql)?;
         let rows = select.query_map(
-            params![
-                query.after,
-                query.kind.map(|kind| kind.as_str()),
-                query.client_id.as_deref().map(glob::for_sqlite),
-                serde_json::to_string(&query.tags)?,
-                now_ms(),
-                // All of them.
-                -1,
-                self.interval_ms(),
-            ],
+            // All of them.
+            self.parameters(query, -1)?,
             |row| row.get(0),
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What [`wanted`] and what is shown beside it ask for, with at most so many clients.
+    fn parameters(&self, query: &ListQuery, limit: i64) -> Result<[Value; 7], StoreError> {
+        Ok([
+            query.after.into(),
+            query.kind.map(|kind| kind.as_str().to_owned()).into(),
+            query.client_id.as_deref().map(glob::for_sqlite).into(),
+            serde_json::to_string(&query.tags)?.into(),
+            now_ms().into(),
+            limit.into(),
+            self.interval_ms().into(),
+        ])
     }
 
     /// All that is known of a client; `None` where it is unknown.

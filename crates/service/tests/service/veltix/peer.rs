@@ -3,21 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+pub use superstream_protocol::link::{
+    CONFIGURE, ERROR, GOODBYE, HELLO, REGISTER, REPORT, REPORT_NOW, RESUME, UPDATE,
+};
 use superstream_veltix::{
     Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, RequestId,
 };
 
 use crate::common::{Service, TOKEN, bearer, wait_until};
-
-pub const HELLO: u16 = 200;
-pub const REGISTER: u16 = 201;
-pub const CONFIGURE: u16 = 202;
-pub const REPORT: u16 = 203;
-pub const ERROR: u16 = 204;
-pub const GOODBYE: u16 = 205;
-pub const RESUME: u16 = 206;
-pub const UPDATE: u16 = 220;
-pub const REPORT_NOW: u16 = 221;
 
 /// After so long a message is not waited for any more.
 fn deadline() -> Instant {
