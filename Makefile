@@ -150,7 +150,8 @@ proof: build ## the long versions of the tests that `make test` runs in small
 # after it has found the race that it must find. Its flags are unstable ones of the same compiler,
 # whose runtime for it comes with every toolchain.
 TSAN_CARGO = RUSTC_BOOTSTRAP=1 \
-  RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' cargo
+  RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg superstream_tsan' \
+  cargo
 TSAN_TARGET = --target $(MACHINE) --target-dir target/threads
 TSAN_TEST = TSAN_OPTIONS=suppressions=$(CURDIR)/crates/counters/tests/threads.tsan $(TSAN_CARGO) test \
   --quiet --package superstream-counters $(TSAN_TARGET)

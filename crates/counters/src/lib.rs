@@ -29,7 +29,8 @@ use superstream_protocol::measured::{Measured, TopicFigures};
 
 pub use broker::Broker;
 use durations::Histogram;
-use sync::{AtomicI32, AtomicU64, AtomicUsize, Ordering, lock};
+pub use sync::lock;
+use sync::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use table::{Item, Table};
 pub use topic::Topic;
 
