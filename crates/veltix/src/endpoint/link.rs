@@ -2,6 +2,7 @@
 
 mod writing;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,10 @@ use crate::session::Session;
 /// Messages that follow each other faster than this are many.
 const MANY: Duration = Duration::from_micros(50);
 
+/// So long `High` looks for what comes without a pause: more than a round trip takes, and less than
+/// anybody notices. The thread that sleeps has to be woken, which takes longer than all the rest.
+pub(in crate::endpoint) const ATTENTION: Duration = Duration::from_micros(50);
+
 /// How late the endpoint's thread may be on a busy machine.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
@@ -31,12 +36,22 @@ pub(crate) enum Waiter {
 pub(crate) struct Slot {
     result: Mutex<Option<Result<Response, Error>>>,
     ready: Condvar,
+    is_filled: AtomicBool,
 }
 
 impl Slot {
     pub(crate) fn fill(&self, result: Result<Response, Error>) {
         lock(&self.result).get_or_insert(result);
+        self.is_filled.store(true, Ordering::Release);
         self.ready.notify_all();
+    }
+
+    /// Looks for the reply without a pause.
+    fn look_out(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while !self.is_filled.load(Ordering::Acquire) && Instant::now() < until {
+            std::hint::spin_loop();
+        }
     }
 
     fn wait(&self, timeout: Duration) -> Option<Result<Response, Error>> {
@@ -119,6 +134,11 @@ impl Link {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, LinkState> {
         lock(&self.state)
+    }
+
+    /// Whether more is looked for without a pause.
+    pub(crate) fn is_attentive(&self) -> bool {
+        self.mode == PerformanceMode::High
     }
 
     pub(crate) fn wire(&self) -> Wire {
@@ -229,6 +249,9 @@ impl Link {
         if paused {
             // The reply is behind messages that callbacks were too slow for, perhaps this one.
             self.shared.command(Command::Resume(self.token));
+        }
+        if self.mode == PerformanceMode::High {
+            slot.look_out(ATTENTION.min(timeout));
         }
         if let Some(result) = slot.wait(timeout) {
             return result;

@@ -11,7 +11,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 
 use super::client_core::ClientCore;
-use super::link::{Link, Waiter};
+use super::link::{ATTENTION, Link, Waiter};
 use super::pool::{Job, Mailbox, Owner};
 use super::server_core::{ServerCore, ServerPeer};
 use super::shared::{Command, Inbox, Shared};
@@ -131,6 +131,8 @@ pub(super) struct Reactor {
     pub(super) events: Vec<Event<Waiter>>,
     pub(super) jobs: Vec<Job>,
     stopping: bool,
+    /// Until then sockets are looked at without a pause.
+    attentive_until: Option<Instant>,
 }
 
 impl Reactor {
@@ -148,6 +150,7 @@ impl Reactor {
             events: Vec::new(),
             jobs: Vec::new(),
             stopping: false,
+            attentive_until: None,
         }
     }
 
@@ -174,7 +177,10 @@ impl Reactor {
                 }
                 let readable = event.is_readable() || event.is_read_closed() || event.is_error();
                 let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-                if self.entries.contains_key(&token) {
+                if let Some(entry) = self.entries.get(&token) {
+                    if entry.link.is_attentive() {
+                        self.attentive_until = Some(Instant::now() + ATTENTION);
+                    }
                     if writable {
                         self.flush(token);
                     }
@@ -206,6 +212,12 @@ impl Reactor {
     }
 
     fn time_to_sleep(&mut self) -> Option<Duration> {
+        if self
+            .attentive_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return Some(Duration::ZERO);
+        }
         if !self.again.is_empty() || !self.shared.fall_asleep() {
             return Some(Duration::ZERO);
         }
