@@ -2,6 +2,7 @@
 
 use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 static ON: AtomicBool = AtomicBool::new(false);
 
@@ -11,6 +12,36 @@ const LONGEST_LINE: usize = 4096;
 /// Turns the log on or off for the process.
 pub fn enable(on: bool) {
     ON.store(on, Ordering::Relaxed);
+}
+
+/// Lines of which a peer decides how many there are: beyond a number in a minute they are not said.
+#[derive(Debug, Default)]
+pub struct Lines {
+    since: Option<Instant>,
+    said: u32,
+}
+
+impl Lines {
+    const MOST: u32 = 20;
+    const EVERY: Duration = Duration::from_secs(60);
+
+    /// Says it, or no more of it for a while.
+    pub fn say(&mut self, text: &str) {
+        if self
+            .since
+            .is_none_or(|since| since.elapsed() >= Self::EVERY)
+        {
+            (self.since, self.said) = (Some(Instant::now()), 0);
+        }
+        self.said = self.said.saturating_add(1);
+        match self.said {
+            ..Self::MOST => line(format_args!("{text}")),
+            Self::MOST => line(format_args!(
+                "{text}; more of it is not said in this minute"
+            )),
+            _ => {}
+        }
+    }
 }
 
 /// Writes one line, in one `write`, so that lines of several threads do not mix. Takes no lock:

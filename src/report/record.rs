@@ -233,6 +233,11 @@ impl Client {
         lock(&self.known_as).hash.clone()
     }
 
+    /// Whether that is its name.
+    pub fn is_known_as(&self, hash: &str) -> bool {
+        lock(&self.known_as).hash.as_deref() == Some(hash)
+    }
+
     /// The advice that came with it.
     pub fn registered_advice(&self) -> Option<StartClient> {
         lock(&self.known_as).advice.clone()

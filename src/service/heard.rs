@@ -7,7 +7,6 @@ use super::queue::Message;
 use super::state::{Shared, State};
 use super::troubles::Matter;
 use super::{Failure, Heard, Transport};
-use crate::debug;
 use crate::lock::lock;
 
 /// Looks for it; something for the log.
@@ -66,6 +65,7 @@ fn heed(shared: &Shared, state: &mut State, heard: Heard) -> bool {
                 // One that is gone for good is not worth a registration.
                 if !state.members.said_goodbye(&client) {
                     client.forget_name();
+                    state.members.forgotten(&client);
                     state.queue.push(Message::Register(client));
                     is_news = true;
                 }
@@ -108,7 +108,9 @@ impl State {
             self.late.keep_codec(&client, codec);
             if self.advises(&client, Some(&advice)) {
                 let client_id = &client.client_id;
-                debug!("{client_id}: compression.type {codec} applies at the next start");
+                let line =
+                    format!("{client_id}: compression.type {codec} applies at the next start");
+                self.lines.say(&line);
             }
         }
     }

@@ -185,7 +185,7 @@ impl Members {
     /// All that the service knows by this name.
     pub fn named(&self, client_hash: &str) -> Vec<Arc<Client>> {
         let clients = self.members.iter().map(|member| &member.client);
-        let named = clients.filter(|client| client.hash().as_deref() == Some(client_hash));
+        let named = clients.filter(|client| client.is_known_as(client_hash));
         named.cloned().collect()
     }
 
@@ -228,6 +228,14 @@ impl Members {
             if std::mem::replace(&mut member.was_unknown, true) {
                 member.rests_until = Some(rest);
             }
+        }
+    }
+
+    /// The service does not know the client any more: it knows nothing of what the client has told.
+    pub fn forgotten(&mut self, client: &Arc<Client>) {
+        if let Some(member) = self.of(client) {
+            member.told = None;
+            member.is_due = true;
         }
     }
 

@@ -11,7 +11,6 @@ use super::queue::Message;
 use super::state::{Shared, State};
 use super::troubles::Matter;
 use super::{Failure, Transport};
-use crate::debug;
 use crate::lock::lock;
 
 /// A request is no longer than this, if it has more than one report: services bound what they take.
@@ -248,10 +247,9 @@ fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
     let advice = advice.filter(|advice| size_of(advice) <= MAX_ADVICE_BYTES);
     // Without a word on it, what the client was registered with holds.
     if state.advises(client, advice.or(client.registered_advice().as_ref())) {
-        debug!(
-            "{}: other advice applies at the next start",
-            client.client_id
-        );
+        let client_id = &client.client_id;
+        let line = format!("{client_id}: other advice applies at the next start");
+        state.lines.say(&line);
     }
 }
 

@@ -14,6 +14,7 @@ use super::queue::{Message, Queue};
 use super::starting::Starting;
 use super::troubles::Troubles;
 use crate::boundary;
+use crate::log::Lines;
 use crate::report::record::Client;
 use crate::report::slots::Pool;
 
@@ -53,6 +54,8 @@ pub(super) struct State {
     pub(super) look_at: Option<Instant>,
     /// The last turn was a look: somebody else's comes first.
     pub(super) has_looked: bool,
+    /// Of what the service advises, as often as it likes.
+    pub(super) lines: Lines,
 }
 
 impl Shared {

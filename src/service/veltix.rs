@@ -69,8 +69,12 @@ impl Veltix {
     }
 
     /// Says something that is answered with nothing of interest.
-    fn tell(&mut self, kind: u16, message: &impl Serialize) -> Result<Said, Failure> {
-        let deadline = self.quiet_deadline();
+    fn tell(
+        &mut self,
+        kind: u16,
+        message: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<Said, Failure> {
         let answered = self.ask(kind, message, answer::longest(0), deadline);
         answered.map(|_| Said::Yes)
     }
@@ -109,7 +113,7 @@ impl Transport for Veltix {
     }
 
     fn configure(&mut self, message: &ClientConfigUpdate) -> Result<Said, Failure> {
-        self.tell(CONFIGURE, message)
+        self.tell(CONFIGURE, message, self.quiet_deadline())
     }
 
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
@@ -124,14 +128,19 @@ impl Transport for Veltix {
     }
 
     fn error(&mut self, message: &ClientError) -> Result<Said, Failure> {
-        self.tell(ERROR, message)
+        self.tell(ERROR, message, self.quiet_deadline())
     }
 
     fn goodbye(&mut self, client_hash: &str, _: &str) -> Result<Said, Failure> {
+        if self.names.is_shared(client_hash) {
+            // The other one goes on by it.
+            self.names.leave(client_hash);
+            return Ok(Said::Nothing);
+        }
         let goodbye = Goodbye {
             client_hash: client_hash.to_owned(),
         };
-        let said = self.tell(GOODBYE, &goodbye);
+        let said = self.tell(GOODBYE, &goodbye, self.quiet_deadline());
         // What is refused is not said again.
         if matches!(said, Ok(_) | Err(Failure::Refused(_))) {
             self.names.leave(client_hash);

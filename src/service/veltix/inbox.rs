@@ -9,10 +9,10 @@ use superstream_protocol::link::{REGISTER, REPORT_NOW, ReportNow, UPDATE};
 use superstream_veltix::Response;
 
 use super::names::{MAX_NAMES, Names};
-use crate::debug;
+use crate::log::Lines;
+use crate::service::Heard;
 use crate::service::answer::{self, usable_hash};
 use crate::service::updates::{self, Update};
-use crate::service::{Failure, Heard};
 use crate::settings::Token;
 
 /// Codecs that a look brings: each of them takes a while where there are many clients.
@@ -23,8 +23,6 @@ const MAX_ASKED_BYTES: usize = MAX_NAMES * 136;
 const MAX_ORPHANS: usize = 64;
 /// What is not understood is told this often.
 const NONSENSE_EVERY: Duration = Duration::from_secs(60);
-/// Lines for the log in a minute.
-const MAX_LINES: u32 = 20;
 
 /// All of it.
 #[derive(Default)]
@@ -38,7 +36,8 @@ pub(super) struct Inbox {
     nonsense_at: Option<Instant>,
     /// Names that the service has given too late: nobody may go by them.
     orphans: BTreeSet<String>,
-    lines: Lines,
+    /// What a flood has the log say is no flood.
+    pub(super) lines: Lines,
 }
 
 impl Inbox {
@@ -90,15 +89,21 @@ impl Inbox {
     }
 
     fn report_now(&mut self, content: &[u8], token: Option<&Token>) -> Result<(), String> {
-        let document = answer::accepted(content, token, MAX_ASKED_BYTES);
-        let asked = document.and_then(answer::message::<ReportNow>);
-        let asked = asked.map_err(|_: Failure| "what the service asks for is not understood")?;
+        // Not by way of a document, which may take a hundred times as much.
+        let asked: Option<ReportNow> = answer::bounded(content, MAX_ASKED_BYTES)
+            .ok()
+            .and_then(|()| serde_json::from_slice(content).ok());
+        let Some(asked) = asked else {
+            return Err("what the service asks for is not understood".to_owned());
+        };
         let Some(names) = asked.client_hashes else {
             self.asked = Some(None);
             return Ok(());
         };
         if let Some(all) = self.asked.get_or_insert(Some(BTreeSet::new())) {
-            let usable = names.into_iter().filter(|name| usable_hash(name).is_ok());
+            let shows = |name: &str| token.is_some_and(|token| token.masked(name) != name);
+            let is_usable = |name: &String| usable_hash(name).is_ok() && !shows(name);
+            let usable = names.into_iter().filter(is_usable);
             all.extend(usable.take(MAX_NAMES.saturating_sub(all.len())));
         }
         Ok(())
@@ -119,6 +124,11 @@ impl Inbox {
     /// A name that the service has given too late.
     pub(super) fn take_orphan(&mut self) -> Option<String> {
         self.orphans.pop_first()
+    }
+
+    /// The service does not take them back.
+    pub(super) fn give_orphans_up(&mut self) {
+        self.orphans.clear();
     }
 
     /// What is for clients, a bounded part of it.
@@ -150,27 +160,5 @@ impl Inbox {
         Some(Heard::ReportNow {
             client_hashes: asked.map(|names| names.into_iter().collect()),
         })
-    }
-}
-
-/// What a flood has the log say is no flood.
-#[derive(Default)]
-struct Lines {
-    since: Option<Instant>,
-    said: u32,
-}
-
-impl Lines {
-    fn say(&mut self, line: &str) {
-        let is_over = |since: Instant| since.elapsed() >= Duration::from_secs(60);
-        if self.since.is_none_or(is_over) {
-            (self.since, self.said) = (Some(Instant::now()), 0);
-        }
-        self.said = self.said.saturating_add(1);
-        match self.said {
-            ..MAX_LINES => debug!("{line}"),
-            MAX_LINES => debug!("{line}; more of it is not said in this minute"),
-            _ => {}
-        }
     }
 }

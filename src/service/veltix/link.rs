@@ -22,8 +22,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// What may lie here until the next look.
 const MAX_KEPT_BYTES: usize = 1024 * 1024;
-/// As many messages as may lie here, whatever is in them.
-const MAX_KEPT: usize = MAX_KEPT_BYTES / 64;
+/// A peer that is given up may go on speaking: it is listened to for so long.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(200);
 
 /// A connection, and what it takes to make one.
 pub(super) struct Link {
@@ -130,18 +130,20 @@ impl Link {
         }
     }
 
-    /// Takes what the service has said unasked, so many messages at most.
-    pub(super) fn take(&mut self, most: usize) {
-        for _ in 0..most {
+    /// Takes what the service has said unasked: so many messages at most, and no more after so many bytes.
+    pub(super) fn take(&mut self, messages: usize, bytes: usize) {
+        let mut taken = 0;
+        for _ in 0..messages {
             let next = self.speak(|connection, inbox, token| {
                 let next = connection.try_next()?;
                 if let Some(message) = &next {
                     inbox.push(message, token);
                 }
-                Ok(next.is_some())
+                Ok(next.map(|message| message.content.len()))
             });
-            if !matches!(next, Ok(true)) {
-                return;
+            match next {
+                Ok(Some(length)) if taken + length < bytes => taken += length,
+                _ => return,
             }
         }
     }
@@ -196,14 +198,15 @@ impl Link {
         }
     }
 
-    /// The connection broke. What came before is not lost.
+    /// The connection broke. What came before is not lost, unless there is no end to it.
     pub(super) fn forget(&mut self) {
         if let Some(connection) = &mut self.connection {
-            for _ in 0..MAX_KEPT {
-                let Ok(Some(message)) = connection.try_next() else {
-                    break;
-                };
+            let until = Instant::now() + LAST_WORDS_LIMIT;
+            while let Ok(Some(message)) = connection.try_next() {
                 self.inbox.push(&message, self.token.as_ref());
+                if Instant::now() >= until {
+                    break;
+                }
             }
             self.close();
             self.reopening.broke();

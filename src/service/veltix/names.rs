@@ -75,6 +75,11 @@ impl Names {
         self.names.contains_key(name)
     }
 
+    /// Whether more than one client goes by it.
+    pub(super) fn is_shared(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(|named| named.clients > 1)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

@@ -8,14 +8,18 @@ use superstream_protocol::link::{GOODBYE, Goodbye, RESUME, Resume, Resumed};
 use super::{Veltix, json};
 use crate::debug;
 use crate::service::line::Backoff;
+use crate::service::reopening::PROOF_LIMIT;
 use crate::service::{Failure, Heard, answer};
 
 /// Looks that may follow upon each other; beyond, one comes after each pause. A service that says
 /// something all the time must not keep the thread busy.
 const BURST: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Messages that a look takes, however many there are.
+/// Messages that a look takes, and their bytes, however many there are; and clients that it finds to be
+/// unknown.
 const MAX_MESSAGES: usize = 64;
+const MAX_BYTES: usize = 256 * 1024;
+const MAX_UNKNOWN: usize = 64;
 /// The service has so long to say that it knows the clients of a new connection: a creator may wait.
 const RESUME_LIMIT: Duration = Duration::from_secs(1);
 /// A connection that serves nobody is kept for so long: the next client does not wait for another.
@@ -39,7 +43,8 @@ pub(super) struct Unasked {
 impl Unasked {
     fn looks(&mut self, now: Instant) {
         let made_up = self.made_up_at.map_or(now, |at| at.max(now));
-        self.made_up_at = Some(made_up + PAUSE);
+        // Whatever was looked at before the time makes nobody deaf afterwards.
+        self.made_up_at = Some(made_up.min(now + PAUSE * BURST) + PAUSE);
     }
 
     /// The service is to be told who is on the connection, once more.
@@ -111,8 +116,9 @@ impl Veltix {
     /// When to look; not at all where nobody is served and nothing is open.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let now = Instant::now();
-        if !self.unasked.heard.is_empty() || !self.link.inbox.is_empty() {
-            return Some(now);
+        let rested = self.unasked.rested_at();
+        if self.has_heard() {
+            return Some(rested.map_or(now, |at| at.max(now)));
         }
         if !self.link.is_open() {
             return (!self.names.is_empty()).then(|| self.link.open_at());
@@ -126,16 +132,20 @@ impl Veltix {
         let resuming = !self.names.is_empty() && !is_told;
         let resuming = resuming.then(|| self.unasked.resuming.not_before(now));
         let due = [self.link.look_at(), ending, resuming];
-        let rested = self.unasked.rested_at();
         let due = due.into_iter().flatten().min()?;
         Some(rested.map_or(due, |at| at.max(due)))
+    }
+
+    /// Something is left for the next look.
+    fn has_heard(&self) -> bool {
+        !self.unasked.heard.is_empty() || !self.link.inbox.is_empty()
     }
 
     /// One look, with a bounded part of what is to be done.
     pub(super) fn look_once(&mut self) -> Result<Vec<Heard>, Failure> {
         let begin = Instant::now();
         self.unasked.looks(begin);
-        let has_heard = !self.unasked.heard.is_empty() || !self.link.inbox.is_empty();
+        let has_heard = self.has_heard();
         if self.names.is_empty() {
             self.idle(begin);
         } else {
@@ -151,9 +161,10 @@ impl Veltix {
                 }
             }
         }
-        self.link.take(MAX_MESSAGES);
+        self.link.take(MAX_MESSAGES, MAX_BYTES);
         let mut heard = self.link.inbox.take(&self.names);
-        heard.append(&mut self.unasked.heard);
+        let unknown = self.unasked.heard.len().min(MAX_UNKNOWN);
+        heard.extend(self.unasked.heard.drain(..unknown));
         heard.extend(self.link.inbox.take_asked());
         self.send_orphan_away();
         Ok(heard)
@@ -167,8 +178,12 @@ impl Veltix {
             && self.link.is_open()
         {
             let idle_since = self.unasked.idle_since;
-            if let Err(failure) = self.tell(GOODBYE, &Goodbye { client_hash }) {
-                debug!("a client that came too late: {failure}");
+            let deadline = Instant::now() + PROOF_LIMIT.min(self.quiet_limit);
+            let told = self.tell(GOODBYE, &Goodbye { client_hash }, deadline);
+            if let Err(failure) = told {
+                self.link.inbox.give_orphans_up();
+                let line = format!("a client that came too late: {failure}");
+                self.link.inbox.lines.say(&line);
             }
             self.unasked.idle_since = idle_since;
         }
@@ -180,6 +195,26 @@ impl Veltix {
         if now.duration_since(since) >= IDLE {
             self.link.close();
             self.unasked.idle_since = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many come, and whenever: a flood that is over keeps nobody from hearing.
+    #[test]
+    fn after_a_burst_a_pause_and_never_a_long_one() {
+        let now = Instant::now();
+        let mut unasked = Unasked::default();
+        for _ in 0..BURST {
+            unasked.looks(now);
+            assert!(unasked.rested_at().is_none_or(|at| at <= now));
+        }
+        for _ in 0..10_000 {
+            unasked.looks(now);
+            assert_eq!(unasked.rested_at(), Some(now + PAUSE));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use superstream_nats_server::wait_until;
-use superstream_protocol::link::{HELLO, REPORT, REPORT_NOW, RESUME, UPDATE};
+use superstream_protocol::link::{GOODBYE, HELLO, REPORT, REPORT_NOW, RESUME, UPDATE};
 
 use super::service::{self, Service};
 use super::{codec_for, config, hear, register, report, veltix, zstd};
@@ -101,4 +101,41 @@ fn a_link_without_clients_is_not_looked_at_all_the_time() {
     register(&mut veltix, "2").unwrap();
     service.say(UPDATE, &zstd("h2"));
     hear(&mut veltix, "the update", is_codec);
+}
+
+/// What is left of a flood is no reason to look without a pause.
+#[test]
+fn what_is_left_waits_for_its_turn() {
+    const UPDATES: usize = 4000;
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    for update in 0..UPDATES {
+        service.say(UPDATE, &zstd(&format!("another-{update}")));
+    }
+    assert_eq!(veltix.configure(&config("h1")), Ok(Said::Yes));
+    let mut rests = false;
+    for _ in 0..UPDATES / 64 {
+        veltix.look().unwrap();
+        rests |= veltix.look_at().is_some_and(|at| at > Instant::now());
+    }
+    assert!(rests);
+    wait_until("the end of it", || {
+        veltix.look().unwrap();
+        let far = Instant::now() + Duration::from_secs(10);
+        veltix.look_at().is_some_and(|at| at > far)
+    });
+}
+
+/// The other one of that name goes on.
+#[test]
+fn the_goodbye_of_a_name_is_that_of_its_last_client() {
+    let service = Service::start();
+    let mut veltix = veltix(&service);
+    register(&mut veltix, "1").unwrap();
+    register(&mut veltix, "1").unwrap();
+    assert_eq!(veltix.goodbye("h1", "1"), Ok(Said::Nothing));
+    assert_eq!(veltix.names.all(), ["h1"]);
+    assert_eq!(veltix.goodbye("h1", "1"), Ok(Said::Yes));
+    assert_eq!(service.told(GOODBYE).len(), 1);
 }
