@@ -76,21 +76,16 @@ FROM_OUTSIDE = cargo test --package superstream-tests
 # Nothing that is installed by itself: without link-time optimisation their tests are quick to link.
 LIBRARIES := superstream-nats superstream-veltix
 
-# What is said over Veltix is young: `make check-link` tests it by itself.
-LINK_TESTS := link unasked
-OTHER_TESTS := $(filter-out $(LINK_TESTS),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) peers)
-WITHOUT_LINK := -- --skip veltix
-
 # The matrix comes after the tests: they build a program that it reads.
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --no-default-features --target-dir target/preload \
 	  $(PRELOAD:%=--package %) -- --deny warnings
-	cargo test --release --workspace --exclude superstream-tests $(LIBRARIES:%=--exclude %) \
-	  $(WITHOUT_LINK)
-	cargo test --package superstream-nats
-	$(FROM_OUTSIDE) --lib $(OTHER_TESTS:%=--test %) $(WITHOUT_LINK)
+	cargo test --release --workspace --exclude superstream-tests $(LIBRARIES:%=--exclude %)
+	cargo test $(LIBRARIES:%=--package %)
+	$(MAKE) --no-print-directory fuzz-veltix
+	$(FROM_OUTSIDE)
 	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
@@ -98,6 +93,7 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 bench: dist ## measure what Superstream costs and saves, against its bounds
 	cargo bench --package superstream-tests --bench cost
 	target/release/superstream-demo --check
+	$(MAKE) --no-print-directory bench-veltix
 
 # The Python library's own benchmark and the same rows with ours, in turn.
 VELTIX_ROUNDS ?= 3
@@ -108,13 +104,6 @@ bench-veltix: ## measure the Veltix endpoint beside the Python library
 FUZZ_SECONDS ?= 10
 fuzz-veltix: ## feed the Veltix decoder and session what nobody would send
 	crates/veltix/fuzz/run $(FUZZ_SECONDS)
-
-check-link: build ## test the service over Veltix, and the endpoint that it is spoken with
-	cargo test --package superstream-veltix
-	cargo test --release --package superstream --package superstream-service -- veltix
-	$(FROM_OUTSIDE) $(LINK_TESTS:%=--test %)
-	$(FROM_OUTSIDE) -- veltix
-	$(MAKE) --no-print-directory fuzz-veltix
 
 # What rewriting records would save, beside compression and linger. On the wheel's own librdkafka, and
 # without anything of ours.
@@ -130,7 +119,7 @@ test-engines: preload
 	  echo "== librdkafka: $$engine"; \
 	  [[ $$engine == debian ]] || export LD_LIBRARY_PATH=$$(tests/engines/fetch $$engine); \
 	  SUPERSTREAM_TEST_ENGINE=$$engine \
-	    $(FROM_OUTSIDE) $(ENGINE_TESTS:%=--test %) $(WITHOUT_LINK); \
+	    $(FROM_OUTSIDE) $(ENGINE_TESTS:%=--test %); \
 	done
 
 proof: MORE_PACKAGES := $(PACKAGES_OF_PROOF)
@@ -206,4 +195,4 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf dist $(TOOLS)
 
-.PHONY: help setup build preload demo test test-engines bench bench-payload bench-veltix fuzz-veltix proof check-counters check-threads check-header check-api check-link matrix dist install clean
+.PHONY: help setup build preload demo test test-engines bench bench-payload bench-veltix fuzz-veltix proof check-counters check-threads check-header check-api matrix dist install clean
