@@ -21,3 +21,6 @@ pub use endpoint::{
 };
 pub use error::{CloseReason, Error};
 pub use message::{MessageType, Request, RequestId, Response, TypeRange};
+/// What [`ClientConfig::with_tls`] and [`ServerConfig::with_tls`] take is of this version.
+#[cfg(feature = "tls")]
+pub use rustls;
