@@ -39,6 +39,8 @@ const STRANGER_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Beyond the longest body, so that one which is little longer is told so.
 const FRAME_ROOM: usize = 64 * 1024;
+/// The longest frame of a peer that has not said who it is. Its first word has a few hundred bytes.
+const STRANGER_FRAME: usize = 64 * 1024;
 /// Callbacks at once. The store does one thing at a time.
 const WORKERS: usize = 8;
 /// How long what a peer has sent already may take to arrive before its connection is closed.
@@ -81,6 +83,7 @@ pub fn start(
     let is_encrypted = tls.is_some();
     let mut config = ServerConfig::new(host, port);
     config.max_connection = MAX_CONNECTIONS;
+    config.max_untrusted_message_size = Some(STRANGER_FRAME);
     config.session = Limits {
         max_message_size: MAX_REPORTS_BODY + FRAME_ROOM,
         ..Limits::default()

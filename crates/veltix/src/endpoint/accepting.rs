@@ -111,7 +111,8 @@ impl Reactor {
                 return;
             }
         };
-        let session = Session::new(Role::Server, &core.options, Instant::now());
+        let mut session = Session::new(Role::Server, &core.options, Instant::now());
+        session.set_receive_limit(core.config.max_untrusted_message_size);
         let link = Link::new(
             token,
             &self.shared,

@@ -71,6 +71,13 @@ impl ClientInfo {
         self.0.link.state().session.is_ready()
     }
 
+    /// Takes messages of any length that the server takes from now on. To be called before the client
+    /// is told that it is known, or its next message may still be too long:
+    /// [`ServerConfig::max_untrusted_message_size`](crate::ServerConfig::max_untrusted_message_size).
+    pub fn trust(&self) {
+        self.0.link.state().session.set_receive_limit(None);
+    }
+
     /// Bytes of messages that were accepted, and that the system has not taken yet; in `on_disconnect`:
     /// those that it did not take any more.
     pub fn unsent_bytes(&self) -> usize {

@@ -85,6 +85,11 @@ pub struct ServerConfig {
     pub performance_mode: PerformanceMode,
     /// The limits of each conversation.
     pub session: Options,
+    /// The longest frame in bytes, header included, that is taken from a client for which
+    /// [`ClientInfo::trust`](crate::ClientInfo::trust) was not called; about as much is kept of what
+    /// its callbacks have not taken, and then nothing more is read. A longer frame ends the connection
+    /// with [`CloseReason::TooLarge`](crate::CloseReason::TooLarge). `None`: all are trusted.
+    pub max_untrusted_message_size: Option<usize>,
     /// How long what was sent may take to be written once a connection is closed, by
     /// [`Server::close_all`](crate::Server::close_all) or otherwise; what is left then is cut off, and
     /// told by [`ClientInfo::unsent_bytes`](crate::ClientInfo::unsent_bytes).
@@ -101,6 +106,7 @@ impl Default for ServerConfig {
             max_connection: 0,
             performance_mode: PerformanceMode::default(),
             session: Options::default(),
+            max_untrusted_message_size: None,
             close_timeout: Duration::from_secs(5),
             security: ServerSecurity::default(),
         }

@@ -19,10 +19,9 @@ const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 10 });
 const BATCH: usize = 256;
 /// The share of memory that a message has beside its content.
 const OVERHEAD: usize = 64;
-/// Beyond this nothing more is read from a connection, until its callbacks have caught up.
+/// Beyond this nothing more is read from a connection, until its callbacks have caught up; beyond twice
+/// as much while a callback waits for a reply over its own connection.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Read all the same while a callback waits for a reply over its own connection.
-const RESERVE: usize = 16 * 1024 * 1024;
 
 /// Something for an owner to do.
 pub(crate) enum Job {
@@ -58,16 +57,19 @@ struct Contents {
     jobs: VecDeque<Job>,
     bytes: usize,
     running: bool,
-    refused: bool,
+    /// There was no room beyond so many bytes.
+    refused: Option<usize>,
 }
 
 impl Mailbox {
-    /// Whether more may be read for this owner. If not, it is told when that changes.
-    pub(crate) fn has_room(&self, awaited: bool) -> bool {
+    /// Whether more may be read for this owner, who may have less than others. If not, it is told when
+    /// that changes.
+    pub(crate) fn has_room(&self, most: Option<usize>, awaited: bool) -> bool {
         let mut contents = lock(&self.0);
-        let limit = MAX_BYTES + if awaited { RESERVE } else { 0 };
-        contents.refused = contents.bytes > limit;
-        !contents.refused
+        let most = most.map_or(MAX_BYTES, |most| most.min(MAX_BYTES));
+        let limit = if awaited { 2 * most } else { most };
+        contents.refused = (contents.bytes > limit).then_some(most);
+        contents.refused.is_none()
     }
 }
 
@@ -251,10 +253,9 @@ fn run_batch(owner: &Arc<dyn Owner>) -> bool {
         let mut contents = lock(mailbox);
         contents.bytes -= cost;
         contents.running = !contents.jobs.is_empty();
-        let caught_up = contents.refused && contents.bytes <= MAX_BYTES / 2;
-        if caught_up {
-            contents.refused = false;
-        }
+        let bytes = contents.bytes;
+        let caught_up = contents.refused.take_if(|most| bytes <= *most / 2);
+        let caught_up = caught_up.is_some();
         (contents.running, caught_up)
     };
     if caught_up {

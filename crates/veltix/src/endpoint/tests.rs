@@ -114,6 +114,40 @@ fn what_a_peer_said_is_delivered_though_it_cannot_be_written_to_and_callbacks_ar
 }
 
 #[test]
+fn little_is_kept_of_what_a_client_says_that_nobody_trusts() {
+    let mut reactor = reactor();
+    let core = core(&reactor, |config| {
+        config.max_untrusted_message_size = Some(8192);
+    });
+    let (open, gate) = channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let (messages, received) = channel();
+    core.handlers.set_recv(Arc::new(move |client, _| {
+        let _ = gate.lock().unwrap().recv();
+        client.trust();
+        messages.send(()).unwrap();
+    }));
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    // Far less than is kept of others.
+    let many = frame(&[0; 4000]).repeat(16);
+    peer.write_all(&many).unwrap();
+    arrives(&reactor, token, many.len());
+    reactor.read(token, true);
+    peer.write_all(&frame(b"more")).unwrap();
+    arrives(&reactor, token, 1);
+    reactor.read(token, true);
+    assert!(reactor.entries[&token].paused);
+    drop(open);
+    let mut inbox = Inbox::default();
+    for _ in 0..17 {
+        while received.try_recv().is_err() {
+            reactor.turn(&mut inbox);
+        }
+    }
+    assert!(!reactor.entries[&token].paused);
+}
+
+#[test]
 fn a_connection_waits_once_for_its_next_turn() {
     let mut reactor = reactor();
     let core = core(&reactor, |config| {

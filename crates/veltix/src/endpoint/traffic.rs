@@ -102,7 +102,8 @@ impl Reactor {
         // greeting.
         let room = !state.session.is_ready() || {
             let awaited = state.session.is_awaited();
-            entry.party.mailbox().has_room(awaited)
+            let most = state.session.receive_limit();
+            entry.party.mailbox().has_room(most, awaited)
         };
         if room == entry.paused {
             entry.paused = !room;

@@ -117,6 +117,8 @@ pub struct Session<W> {
     phase: Phase,
     wire: Wire,
     decoder: Decoder,
+    /// The longest frame that is taken after the handshake, where it is not that of the options.
+    receive_limit: Option<usize>,
     /// Bytes of a handshake that has not ended.
     greeting: Vec<u8>,
     early: Option<Box<Early>>,
@@ -142,6 +144,7 @@ impl<W> Session<W> {
             phase: Phase::Introduction,
             wire,
             decoder: Decoder::new(wire, receiving::MAX_EARLY_FRAME),
+            receive_limit: None,
             greeting: Vec::new(),
             early: None,
             outbound: Outbound::default(),

@@ -99,6 +99,24 @@ impl<W> Session<W> {
         };
     }
 
+    /// From the next frame on, longer ones than this end the conversation; `None`: as the options say,
+    /// which it cannot exceed.
+    pub(crate) fn set_receive_limit(&mut self, limit: Option<usize>) {
+        self.receive_limit = limit;
+        if self.phase == Phase::Ready {
+            self.decoder.set_limit(self.longest_taken());
+        }
+    }
+
+    pub(crate) fn receive_limit(&self) -> Option<usize> {
+        self.receive_limit
+    }
+
+    fn longest_taken(&self) -> usize {
+        let most = self.options.max_message_size;
+        self.receive_limit.map_or(most, |limit| limit.min(most))
+    }
+
     fn converse(
         &mut self,
         input: &mut &[u8],
@@ -193,7 +211,7 @@ impl<W> Session<W> {
 
     fn become_ready(&mut self, events: &mut Vec<Event<W>>) {
         self.phase = Phase::Ready;
-        self.decoder.set_limit(self.options.max_message_size);
+        self.decoder.set_limit(self.longest_taken());
         events.push(Event::Connected);
         if let Some(early) = self.early.take() {
             for response in early.messages {

@@ -46,6 +46,37 @@ fn before_the_handshake_a_peer_gets_little_memory() {
 }
 
 #[test]
+fn whom_nobody_trusts_sends_nothing_long() {
+    const LONG_ONE: usize = 1 << 20;
+    let server = server_with(|config| config.max_untrusted_message_size = Some(1000));
+    let (reasons, left) = std::sync::mpsc::channel();
+    server.on_disconnect(move |_, reason| reasons.send(reason.clone()).unwrap());
+    server.on_recv(|client, response| {
+        client.trust();
+        let _ = client.send(&Request::reply_to(&response, OTHER, ""));
+    });
+    server.start().unwrap();
+    let mut stranger = Raw::greeted(port(&server));
+    stranger.send(CHAT, RequestId(1), &[0; 1000 - 22]);
+    assert_eq!(stranger.frame().payload.len(), 1000 - 22);
+    let _ = stranger
+        .socket
+        .write_all(&frame(CHAT, RequestId(1), &[0; LONG_ONE]));
+    let too_large = superstream_veltix::CloseReason::TooLarge {
+        size: LONG_ONE as u64 + 22,
+        limit: 1000,
+    };
+    assert_eq!(next(&left), too_large);
+    assert!(stranger.closed());
+    // One that has shown who it is.
+    let mut known = Raw::greeted(port(&server));
+    known.send(OTHER, RequestId(1), b"it is me");
+    assert_eq!(known.frame().message_type, OTHER);
+    known.send(CHAT, RequestId(2), &[1; LONG_ONE]);
+    assert_eq!(known.frame().payload.len(), LONG_ONE);
+}
+
+#[test]
 fn a_peer_that_only_asks_and_never_reads_is_ended() {
     let server = server_with(|config| {
         config.session.max_message_size = 10_000;

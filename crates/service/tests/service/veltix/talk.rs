@@ -10,7 +10,7 @@ use super::peer::{
     CONFIGURE, ERROR, GOODBYE, HELLO, Peer, REGISTER, REPORT, RESUME, UPDATE, client, is_alive,
     is_no, service,
 };
-use crate::common::{Service, wait_until};
+use crate::common::{Service, log_file, wait_until};
 
 #[test]
 fn every_message_has_its_answer() {
@@ -193,6 +193,28 @@ fn what_is_too_long() {
     let mut other = Peer::at(&service);
     assert!(other.try_raw(REPORT, padded(2 * most_reports)).is_err());
     peer.register(&json!({}));
+}
+
+#[test]
+fn what_is_long_comes_from_nobody_who_has_not_said_who_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let service = Service::start_logging(&["--veltix", "127.0.0.1:0", "--verbose"], log_file(&log));
+    let long = |words: &str| words.to_owned() + &" ".repeat(1024 * 1024 - words.len());
+    let hello = json!({"token": crate::common::TOKEN}).to_string();
+    for code in [HELLO, REPORT] {
+        let mut stranger = Peer::stranger(&service);
+        assert!(stranger.try_raw(code, long(&hello)).is_err());
+    }
+    wait_until("the log says why", || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.matches("a frame of 1048598 bytes, 65536 are taken")
+            .count()
+            == 2
+    });
+    let mut peer = Peer::at(&service);
+    assert_eq!(peer.ask_raw(HELLO, long(&hello)), json!({}));
+    assert_eq!(peer.ask_raw(RESUME, long("{}")), json!({"unknown": []}));
 }
 
 #[test]
