@@ -79,7 +79,7 @@ impl Reactor {
             return self.cut(token);
         }
         self.flush(token);
-        self.look_at_clock(token);
+        self.set_clock(token);
         // The peer may have ended its side already, and will not be told of again.
         self.read(token, true);
     }
@@ -110,7 +110,7 @@ impl Reactor {
         if peer_ended {
             return self.cut(token);
         }
-        self.look_at_clock(token);
+        self.set_clock(token);
     }
 
     /// The peer says nothing more, but may still hear.

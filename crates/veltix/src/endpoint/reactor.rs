@@ -75,6 +75,8 @@ pub(super) struct Entry {
     pub(super) paused: bool,
     /// Is among those that are read again.
     pub(super) again: bool,
+    /// So much was read since something has been due.
+    pub(super) late: usize,
     pub(super) closing: Option<Closing>,
     /// Why it cannot be written to any more.
     pub(super) broken: Option<CloseReason>,
@@ -250,10 +252,10 @@ impl Reactor {
                 Command::Sweep => self.sweep(),
                 Command::Close(token) => self.close_gently(token),
                 Command::Broken(token, reason) => self.broken(token, reason),
-                Command::Resume(token) => self.resume(token),
+                Command::Resume(token) => self.read(token, true),
                 Command::Look(token) => {
                     self.flush(token);
-                    self.look_at_clock(token);
+                    self.set_clock(token);
                 }
                 Command::Stop => self.stop(),
             }
@@ -292,7 +294,11 @@ impl Reactor {
                         self.look_at_clock(token);
                     }
                 }
-                Alarm::Dialing(token) => self.give_up_dialling(token),
+                Alarm::Dialing(token) => {
+                    // It may be connected by now.
+                    self.dialled(token);
+                    self.give_up_dialling(token);
+                }
                 Alarm::Accept(token) => self.accept_again(token),
                 Alarm::Retry(token) => {
                     if let Some((core, epoch)) = self.retries.remove(&token) {

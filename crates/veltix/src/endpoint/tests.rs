@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Poll;
 
@@ -161,4 +161,74 @@ fn a_connection_waits_once_for_its_next_turn() {
         reactor.read(token, true);
     }
     assert_eq!(reactor.again, [token]);
+}
+
+/// As one that is held up until then.
+fn is_held_up(until: Instant) {
+    while Instant::now() <= until {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_lies_there_unread_was_said_in_time() {
+    const MOMENT: Duration = Duration::from_millis(5);
+    let mut reactor = reactor();
+    let core = core(&reactor, |config| {
+        config.session.handshake_timeout = Duration::ZERO;
+        config.session.ping_interval = Some(MOMENT);
+        config.session.ping_timeout = MOMENT;
+    });
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    let mut inbox = Inbox::default();
+    peer.set_nonblocking(true).unwrap();
+    let ping = Wire::V1.header_size();
+    while peer.read(&mut [0; 100]).unwrap_or(0) < ping {
+        reactor.turn(&mut inbox);
+    }
+    let answer = frame(b"");
+    peer.write_all(&answer).unwrap();
+    arrives(&reactor, token, answer.len());
+    is_held_up(Instant::now() + MOMENT);
+    reactor.turn(&mut inbox);
+    assert!(reactor.entries.contains_key(&token), "it answered");
+    while reactor.entries.contains_key(&token) {
+        reactor.turn(&mut inbox);
+    }
+}
+
+#[test]
+fn a_frame_that_lies_there_has_come_in_time_and_one_that_does_not_end_has_not() {
+    let mut reactor = reactor();
+    let core = core(&reactor, |config| {
+        config.buffer_size = BufferSize::Bytes(64);
+        config.session.frame_timeout = Duration::ZERO;
+    });
+    let (messages, received) = channel();
+    core.handlers.set_recv(Arc::new(move |_, response| {
+        messages.send(response.content.len()).unwrap();
+    }));
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    let whole = frame(&[0; 8192]);
+    peer.write_all(&whole).unwrap();
+    arrives(&reactor, token, whole.len());
+    // A part of it; the rest in the turns that follow.
+    reactor.read(token, true);
+    is_held_up(Instant::now() + Duration::from_millis(20));
+    let mut inbox = Inbox::default();
+    while reactor.entries[&token].again {
+        reactor.turn(&mut inbox);
+    }
+    assert!(reactor.entries[&token].closing.is_none());
+    assert_eq!(received.recv(), Ok(8192));
+    peer.write_all(&whole[..100]).unwrap();
+    arrives(&reactor, token, 100);
+    reactor.read(token, true);
+    let reason = loop {
+        reactor.turn(&mut inbox);
+        if let Some(closing) = &reactor.entries[&token].closing {
+            break closing.reason.clone();
+        }
+    };
+    assert_eq!(reason, CloseReason::FrameTimeout);
 }

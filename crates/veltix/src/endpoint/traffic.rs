@@ -14,6 +14,9 @@ use crate::stream::{Stop, Stream};
 
 /// Of one connection in one turn; then the others have theirs.
 const READS_PER_TURN: usize = 8;
+/// More than systems keep of what was not read. What a peer says after so much has come too late, and
+/// cannot put off the clock for ever.
+const MAX_LATE: usize = 16 * 1024 * 1024;
 
 impl Reactor {
     pub(super) fn add(&mut self, link: Arc<Link>, stream: Stream, party: Party, read_size: usize) {
@@ -29,18 +32,23 @@ impl Reactor {
                 alarm: None,
                 paused: false,
                 again: false,
+                late: 0,
                 closing: None,
                 broken: None,
             },
         );
         self.flush(token);
-        self.look_at_clock(token);
         self.read(token, true);
     }
 
     /// Reads what there is. `thorough`: until the system says that nothing is left, because it will not
     /// tell again.
     pub(super) fn read(&mut self, token: usize, thorough: bool) {
+        self.read_share(token, thorough);
+        self.set_clock(token);
+    }
+
+    fn read_share(&mut self, token: usize, thorough: bool) {
         for _ in 0..READS_PER_TURN {
             let Some(entry) = self.entries.get_mut(&token) else {
                 return;
@@ -112,11 +120,6 @@ impl Reactor {
         room
     }
 
-    pub(super) fn resume(&mut self, token: usize) {
-        self.read(token, true);
-        self.look_at_clock(token);
-    }
-
     fn take(&mut self, token: usize, length: usize) {
         let Some(entry) = self.entries.get_mut(&token) else {
             return;
@@ -128,15 +131,18 @@ impl Reactor {
             let result = state
                 .session
                 .receive(&self.buffer[..length], now, &mut self.events);
+            entry.late = match state.session.is_due(now) {
+                true => entry.late.saturating_add(length),
+                false => 0,
+            };
             (result, state.session.has_chunk())
         };
         self.dispatch(token);
         if answers {
             self.flush(token);
         }
-        match result {
-            Ok(()) => self.look_at_clock(token),
-            Err(reason) => self.close(token, reason),
+        if let Err(reason) = result {
+            self.close(token, reason);
         }
     }
 
@@ -178,41 +184,59 @@ impl Reactor {
         self.shared.submit(party.owner(), self.jobs.drain(..));
     }
 
-    pub(super) fn look_at_clock(&mut self, token: usize) {
+    /// Asks the clock to call when something is due.
+    pub(super) fn set_clock(&mut self, token: usize) {
         let Some(entry) = self.entries.get_mut(&token) else {
             return;
         };
-        let now = Instant::now();
-        let next = if let Some(closing) = &entry.closing {
-            if closing.until.is_some_and(|until| until <= now) {
-                return self.cut(token);
-            }
-            closing.until
-        } else {
-            let link = Arc::clone(&entry.link);
-            let mut state = link.state();
+        let next = match &entry.closing {
+            Some(closing) => closing.until,
+            // Asked once that is read.
+            None if entry.has_more_to_read() => return,
             // Most often the clock was asked for earlier than anything is due now.
-            let mut next = state.session.next_deadline();
-            if next.is_some_and(|next| next <= now) {
-                let result = state.session.tick(now, &mut self.events);
-                next = state.session.next_deadline();
-                drop(state);
-                self.dispatch(token);
-                self.flush(token);
-                if let Err(reason) = result {
-                    return self.close(token, reason);
-                }
-            }
-            next
-        };
-        let Some(entry) = self.entries.get_mut(&token) else {
-            return;
+            None => entry.link.state().session.next_deadline(),
         };
         if let Some(next) = next
             && entry.alarm.is_none_or(|alarm| next < alarm)
         {
             entry.alarm = Some(next);
             self.set_alarm(Some(next), Alarm::Connection(token));
+        }
+    }
+
+    /// The clock has called. Where this thread was held up, what is missed may lie there: it is read
+    /// before anything is found to be late.
+    pub(super) fn look_at_clock(&mut self, token: usize) {
+        let now = Instant::now();
+        let Some(entry) = self.entries.get(&token) else {
+            return;
+        };
+        if let Some(closing) = &entry.closing {
+            if closing.until.is_some_and(|until| until <= now) {
+                return self.cut(token);
+            }
+        } else if entry.link.state().session.is_due(now) {
+            if !entry.again {
+                self.read_share(token, true);
+            }
+            self.tick(token, now);
+        }
+        self.set_clock(token);
+    }
+
+    fn tick(&mut self, token: usize, now: Instant) {
+        let Some(entry) = self.entries.get(&token) else {
+            return;
+        };
+        if entry.closing.is_some() || entry.has_more_to_read() {
+            return;
+        }
+        let link = Arc::clone(&entry.link);
+        let result = link.state().session.tick(now, &mut self.events);
+        self.dispatch(token);
+        self.flush(token);
+        if let Err(reason) = result {
+            self.close(token, reason);
         }
     }
 
@@ -247,6 +271,13 @@ impl Reactor {
         self.poll
             .registry()
             .register(socket, mio::Token(token), interest)
+    }
+}
+
+impl Entry {
+    /// Of what the peer may have said in time.
+    fn has_more_to_read(&self) -> bool {
+        self.again && self.late < MAX_LATE
     }
 }
 

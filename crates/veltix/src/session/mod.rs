@@ -266,6 +266,11 @@ impl<W> Session<W> {
             .min()
     }
 
+    /// Whether that is so.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.next_deadline().is_some_and(|next| next <= now)
+    }
+
     /// Looks at the clock.
     pub fn tick(&mut self, now: Instant, events: &mut Vec<Event<W>>) -> Result<(), CloseReason> {
         if let Some(reason) = &self.closed {
