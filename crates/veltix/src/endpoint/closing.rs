@@ -10,6 +10,20 @@ use crate::stream::Stop;
 /// How long a peer may take to end its side, once we have ended ours.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// So much of what it says meanwhile is thrown away: more than the systems of both sides hold of what
+/// it sent before it knew.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+impl Closing {
+    /// Whether a peer that was told the end says more than it can have begun before.
+    pub(super) fn has_heard_enough(&mut self, length: usize) -> bool {
+        if self.told_end {
+            self.heard += length;
+        }
+        self.heard > LINGER_BYTES
+    }
+}
+
 impl Reactor {
     /// Nothing can be written any more. What the peer said before it went is still there to be read,
     /// in turns: it is answered, which would lead here again.
@@ -68,6 +82,7 @@ impl Reactor {
             greeted,
             reason: reason.clone(),
             told_end: false,
+            heard: 0,
             peer_ended: false,
         });
         let party = entry.party.clone();

@@ -91,6 +91,8 @@ pub(super) struct Closing {
     pub(super) greeted: bool,
     /// All is written, and the peer was told.
     pub(super) told_end: bool,
+    /// What came since, and was thrown away.
+    pub(super) heard: usize,
     pub(super) peer_ended: bool,
 }
 

@@ -232,3 +232,25 @@ fn a_frame_that_lies_there_has_come_in_time_and_one_that_does_not_end_has_not() 
     };
     assert_eq!(reason, CloseReason::FrameTimeout);
 }
+
+#[test]
+fn who_goes_on_after_the_end_is_cut_off() {
+    let mut reactor = reactor();
+    let core = core(&reactor, |_| {});
+    let (token, mut peer) = greeted(&mut reactor, &core);
+    reactor.close_gently(token);
+    let closing = reactor.entries.get_mut(&token).unwrap();
+    let closing = closing.closing.as_mut().unwrap();
+    assert!(closing.told_end);
+    // It is not the clock that ends it.
+    closing.until = None;
+    let flood = thread::spawn(move || {
+        let many = vec![0; 1 << 20];
+        let taken = (0..256).take_while(|_| peer.write_all(&many).is_ok());
+        taken.count()
+    });
+    while reactor.entries.contains_key(&token) && !flood.is_finished() {
+        reactor.read(token, true);
+    }
+    assert!(flood.join().unwrap() < 256);
+}

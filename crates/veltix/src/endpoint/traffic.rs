@@ -68,8 +68,13 @@ impl Reactor {
                     let reason = entry.link.state().session.end_of_stream();
                     return self.close(token, reason);
                 }
-                Ok(_) if entry.closing.is_some() => {}
                 Ok(length) => {
+                    if let Some(closing) = &mut entry.closing {
+                        if closing.has_heard_enough(length) {
+                            return self.cut(token);
+                        }
+                        continue;
+                    }
                     self.take(token, length);
                     // Where the socket gave less than was asked for, it is empty, and tells when
                     // it is not. TLS keeps some to itself.
