@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll};
 
 use super::{Connection, ConnectionOptions, SOCKET};
 use crate::address::Address;
+use crate::candidates::Candidates;
 use crate::error::Error;
 
 impl Connection {
@@ -34,35 +35,19 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Self, Error> {
         let security = options.security();
-        let mut failure = None;
-        for (index, candidate) in candidates.iter().enumerate() {
-            let now = Instant::now();
-            let left = deadline.saturating_duration_since(now);
-            let until = now + left / (candidates.len() - index) as u32;
-            let result = dial(*candidate, until).and_then(|(socket, poll)| {
+        let mut candidates = Candidates::new(candidates.to_vec(), deadline);
+        while let Some((candidate, until)) = candidates.next() {
+            let result = dial(candidate, until).and_then(|(socket, poll)| {
                 let socket = Arc::new(socket);
                 let stream = security.wrap(socket, &address.host, address.tls)?;
                 Self::greet(stream, poll, options, until)
             });
             match result {
                 Ok(connection) => return Ok(connection),
-                Err(error) => failure = Some(more_telling(failure, error)),
+                Err(error) => candidates.failed(error),
             }
         }
-        Err(failure.unwrap_or(Error::TimedOut))
-    }
-}
-
-/// Of several failures the one that somebody could do something about; of such, the first.
-fn more_telling(before: Option<Error>, now: Error) -> Error {
-    let weight = |error: &Error| match error {
-        Error::Io(_) => 0,
-        Error::TimedOut => 1,
-        _ => 2,
-    };
-    match before {
-        Some(before) if weight(&before) >= weight(&now) => before,
-        _ => now,
+        Err(candidates.failure().unwrap_or(Error::TimedOut))
     }
 }
 

@@ -128,7 +128,8 @@ impl Reactor {
             listener,
             mailbox: Mailbox::default(),
         };
-        self.add(link, stream, Party::Server(Arc::new(peer)), read_size);
+        let party = Party::Server(Arc::new(peer));
+        self.add(link, stream, party, read_size, None);
     }
 
     pub(super) fn close_server(&mut self, token: usize) {

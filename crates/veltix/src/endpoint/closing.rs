@@ -1,5 +1,6 @@
 //! How the endpoint's thread ends a connection.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::reactor::{Closing, Party, Reactor};
@@ -165,23 +166,34 @@ impl Reactor {
         }
     }
 
-    /// Tells the application, which can know now how much was written.
+    /// Tells the application, which can know now how much was written; or tries where else the server
+    /// may be.
     fn tell(&mut self, token: usize) {
-        let Some(entry) = self.entries.get(&token) else {
+        let Some(entry) = self.entries.get_mut(&token) else {
             return;
         };
         let Some(closing) = &entry.closing else {
             return;
         };
         let reason = closing.reason.clone();
-        match &entry.party {
-            Party::Server(peer) if closing.greeted => {
+        let mut elsewhere = None;
+        match (&entry.party, entry.others.take()) {
+            (Party::Server(peer), _) if closing.greeted => {
                 peer.left(&self.shared, reason, entry.link.unsent() > 0);
             }
-            Party::Server(_) => {}
-            Party::Client(core, epoch) => core.lost(*epoch, token, reason, entry.link.unsent()),
+            (Party::Server(_), _) => {}
+            (Party::Client(core, epoch), Some(mut others)) => {
+                others.failed(reason);
+                elsewhere = Some((Arc::clone(core), *epoch, others));
+            }
+            (Party::Client(core, epoch), None) => {
+                core.lost(*epoch, token, reason, entry.link.unsent());
+            }
         }
         // After it, so that who waited for the end finds all of it done.
         entry.link.end(false);
+        if let Some((core, epoch, others)) = elsewhere {
+            self.dial_next(core, epoch, others);
+        }
     }
 }

@@ -146,7 +146,9 @@ pub struct ClientConfig {
     /// Never longer than this. Each pause is shortened by up to a half, at random, so that the
     /// clients of a server that was away do not come at once.
     pub retry_delay_max: Duration,
-    /// From an attempt's beginning to the connection, for all addresses that the host has.
+    /// From an attempt's beginning to the connection, for all addresses that the host has. Of several each
+    /// has its part of it, within which it has to greet; the last one has
+    /// [`Options::handshake_timeout`] for that.
     pub connect_timeout: Duration,
     /// How messages leave.
     pub performance_mode: PerformanceMode,

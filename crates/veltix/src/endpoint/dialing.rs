@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Interest;
 use mio::net::TcpStream;
@@ -12,58 +12,46 @@ use super::client_core::ClientCore;
 use super::link::Link;
 use super::reactor::{Alarm, Dialing, Party, Reactor};
 use super::traffic::prepare;
+use crate::candidates::Candidates;
 use crate::error::CloseReason;
 use crate::session::{Role, Session};
 
 impl Reactor {
-    /// Tries the addresses one after the other, the last one first.
-    pub(super) fn dial(
-        &mut self,
-        core: Arc<ClientCore>,
-        epoch: u64,
-        mut addresses: Vec<SocketAddr>,
-    ) {
-        addresses.reverse();
-        let deadline = Instant::now().checked_add(core.config.connect_timeout);
-        let far = deadline.unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
-        let none = CloseReason::Network(io::ErrorKind::AddrNotAvailable);
-        self.dial_next(core, epoch, addresses, far, none);
+    /// Tries the addresses in their order, until one has greeted.
+    pub(super) fn dial(&mut self, core: Arc<ClientCore>, epoch: u64, addresses: Vec<SocketAddr>) {
+        let now = Instant::now();
+        let deadline = now.checked_add(core.config.connect_timeout);
+        let deadline = deadline.unwrap_or_else(|| now + Duration::from_secs(3600));
+        self.dial_next(core, epoch, Candidates::new(addresses, deadline));
     }
 
-    fn dial_next(
+    pub(super) fn dial_next(
         &mut self,
         core: Arc<ClientCore>,
         epoch: u64,
-        mut rest: Vec<SocketAddr>,
-        whole: Instant,
-        mut reason: CloseReason,
+        mut candidates: Candidates<CloseReason>,
     ) {
-        while let Some(address) = rest.pop() {
+        while let Some((address, until)) = candidates.next() {
             if !core.wants(epoch) {
                 return;
             }
             match self.begin(address) {
                 Ok((token, socket)) => {
-                    // One that does not answer leaves time for the others.
-                    let now = Instant::now();
-                    let share = whole.saturating_duration_since(now) / (rest.len() as u32 + 1);
-                    self.set_alarm(now.checked_add(share), Alarm::Dialing(token));
-                    self.dialing.insert(
-                        token,
-                        Dialing {
-                            core,
-                            epoch,
-                            socket,
-                            rest,
-                            deadline: whole,
-                        },
-                    );
+                    self.set_alarm(Some(until), Alarm::Dialing(token));
+                    let dialing = Dialing {
+                        core,
+                        epoch,
+                        socket,
+                        candidates,
+                    };
+                    self.dialing.insert(token, dialing);
                     return;
                 }
-                Err(error) => reason = CloseReason::Network(error.kind()),
+                Err(error) => candidates.failed(CloseReason::Network(error.kind())),
             }
         }
-        core.failed(epoch, reason);
+        let none = CloseReason::Network(io::ErrorKind::AddrNotAvailable);
+        core.failed(epoch, candidates.failure().unwrap_or(none));
     }
 
     fn begin(&mut self, address: SocketAddr) -> io::Result<(usize, TcpStream)> {
@@ -88,17 +76,35 @@ impl Reactor {
         self.dial_others(token, reason);
     }
 
-    pub(super) fn give_up_dialling(&mut self, token: usize) {
+    /// The time of an address is over; that of the last one, once it is connected, ends with its
+    /// handshake's.
+    pub(super) fn give_up_address(&mut self, token: usize) {
+        // It may be connected by now.
+        self.dialled(token);
         self.dial_others(token, CloseReason::Network(io::ErrorKind::TimedOut));
+        if self.leaves_time_to_others(token) {
+            // Or have greeted.
+            self.read(token, true);
+        }
+        if self.leaves_time_to_others(token) {
+            self.close(token, CloseReason::HandshakeTimeout);
+        }
+    }
+
+    fn leaves_time_to_others(&self, token: usize) -> bool {
+        self.entries.get(&token).is_some_and(|entry| {
+            let others = entry.others.as_ref();
+            entry.closing.is_none() && others.is_some_and(|others| !others.is_last())
+        })
     }
 
     fn dial_others(&mut self, token: usize, reason: CloseReason) {
-        let Some(dialing) = self.dialing.remove(&token) else {
+        let Some(mut dialing) = self.dialing.remove(&token) else {
             return;
         };
         drop(dialing.socket);
-        let (core, epoch) = (dialing.core, dialing.epoch);
-        self.dial_next(core, epoch, dialing.rest, dialing.deadline, reason);
+        dialing.candidates.failed(reason);
+        self.dial_next(dialing.core, dialing.epoch, dialing.candidates);
     }
 
     /// A socket is connected: the conversation begins.
@@ -107,6 +113,7 @@ impl Reactor {
             return;
         };
         let (core, epoch) = (dialing.core, dialing.epoch);
+        let mut candidates = dialing.candidates;
         if !core.wants(epoch) {
             return;
         }
@@ -118,7 +125,10 @@ impl Reactor {
             .wrap(socket, &address.host, address.tls)
         {
             Ok(stream) => stream,
-            Err(error) => return core.failed(epoch, error.into()),
+            Err(error) => {
+                candidates.failed(error.into());
+                return self.dial_next(core, epoch, candidates);
+            }
         };
         let session = Session::new(Role::Client, &core.options, Instant::now());
         let link = Link::new(
@@ -129,7 +139,8 @@ impl Reactor {
             stream.shared().cloned(),
         );
         let read_size = core.config.buffer_size.bytes();
-        self.add(link, stream, Party::Client(core, epoch), read_size);
+        let party = Party::Client(core, epoch);
+        self.add(link, stream, party, read_size, Some(candidates));
     }
 
     /// Ends attempts that nobody wants any more.

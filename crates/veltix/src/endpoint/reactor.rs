@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use super::link::{ATTENTION, Link, Waiter};
 use super::pool::{Job, Mailbox, Owner};
 use super::server_core::{ServerCore, ServerPeer};
 use super::shared::{Command, Inbox, Shared};
+use crate::candidates::Candidates;
 use crate::error::CloseReason;
 use crate::session::Event;
 use crate::stream::Stream;
@@ -69,6 +69,8 @@ pub(super) struct Entry {
     pub(super) link: Arc<Link>,
     pub(super) stream: Stream,
     pub(super) party: Party,
+    /// Of a client that has not been greeted: where else it may be.
+    pub(super) others: Option<Candidates<CloseReason>>,
     pub(super) read_size: usize,
     /// When the clock was last asked to call.
     pub(super) alarm: Option<Instant>,
@@ -101,8 +103,7 @@ pub(super) struct Dialing {
     pub(super) core: Arc<ClientCore>,
     pub(super) epoch: u64,
     pub(super) socket: TcpStream,
-    pub(super) rest: Vec<SocketAddr>,
-    pub(super) deadline: Instant,
+    pub(super) candidates: Candidates<CloseReason>,
 }
 
 pub(super) struct Listening {
@@ -296,11 +297,7 @@ impl Reactor {
                         self.look_at_clock(token);
                     }
                 }
-                Alarm::Dialing(token) => {
-                    // It may be connected by now.
-                    self.dialled(token);
-                    self.give_up_dialling(token);
-                }
+                Alarm::Dialing(token) => self.give_up_address(token),
                 Alarm::Accept(token) => self.accept_again(token),
                 Alarm::Retry(token) => {
                     if let Some((core, epoch)) = self.retries.remove(&token) {

@@ -8,7 +8,8 @@ use mio::net::TcpStream;
 use super::link::{Link, Waiter};
 use super::pool::Job;
 use super::reactor::{Alarm, Entry, Party, Reactor};
-use crate::error::Error;
+use crate::candidates::Candidates;
+use crate::error::{CloseReason, Error};
 use crate::session::Event;
 use crate::stream::{Stop, Stream};
 
@@ -19,7 +20,14 @@ const READS_PER_TURN: usize = 8;
 const MAX_LATE: usize = 16 * 1024 * 1024;
 
 impl Reactor {
-    pub(super) fn add(&mut self, link: Arc<Link>, stream: Stream, party: Party, read_size: usize) {
+    pub(super) fn add(
+        &mut self,
+        link: Arc<Link>,
+        stream: Stream,
+        party: Party,
+        read_size: usize,
+        others: Option<Candidates<CloseReason>>,
+    ) {
         let token = link.token;
         self.buffer.resize(self.buffer.len().max(read_size), 0);
         self.entries.insert(
@@ -28,6 +36,7 @@ impl Reactor {
                 link,
                 stream,
                 party,
+                others,
                 read_size,
                 alarm: None,
                 paused: false,
@@ -156,7 +165,7 @@ impl Reactor {
         if self.events.is_empty() {
             return;
         }
-        let Some(entry) = self.entries.get(&token) else {
+        let Some(entry) = self.entries.get_mut(&token) else {
             self.events.clear();
             return;
         };
@@ -172,6 +181,7 @@ impl Reactor {
                     if !wanted {
                         break;
                     }
+                    entry.others = None;
                     self.jobs.push(Job::Connected);
                 }
                 Event::Message(response) => self.jobs.push(Job::Message(response)),
