@@ -1,15 +1,17 @@
 //! Peers that speak raw bytes, and waiting for what must happen.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rustix::net::{self, AddressFamily, SocketType};
 use superstream_veltix::frames::{Decoder, Frame, Wire};
 use superstream_veltix::session::Options;
 use superstream_veltix::{
-    Client, ClientConfig, Endpoint, EndpointConfig, MessageType, Request, RequestId, Server,
-    ServerConfig,
+    Client, ClientConfig, ClientInfo, Endpoint, EndpointConfig, MessageType, Request, RequestId,
+    Response, Server, ServerConfig,
 };
 
 pub const CHAT: MessageType = MessageType::of(200);
@@ -51,12 +53,14 @@ pub fn server_with(change: impl FnOnce(&mut ServerConfig)) -> Server {
     config.close_timeout = LONG;
     change(&mut config);
     let server = Server::on(&endpoint(), config);
-    server.route(CHAT, |client, response| {
-        let reply = Request::reply_to(&response, CHAT, response.content.clone());
-        // The client may be gone.
-        let _ = client.send(&reply);
-    });
+    server.route(CHAT, echo);
     server
+}
+
+pub fn echo(client: &ClientInfo, response: Response) {
+    let reply = Request::reply_to(&response, CHAT, response.content.clone());
+    // The client may be gone.
+    let _ = client.send(&reply);
 }
 
 pub fn echo_server() -> Server {
@@ -92,6 +96,13 @@ fn patient(options: &mut Options) {
     options.ping_timeout = FAR;
 }
 
+/// Settings of a conversation of which no time ends.
+pub fn patience() -> Options {
+    let mut options = Options::default();
+    patient(&mut options);
+    options
+}
+
 pub fn short(options: &mut Options) {
     options.handshake_timeout = Duration::from_millis(100);
     options.frame_timeout = Duration::from_millis(100);
@@ -99,20 +110,30 @@ pub fn short(options: &mut Options) {
     options.ping_timeout = Duration::from_millis(100);
 }
 
-/// A socket, and somebody who knows frames of 1.6.3 but keeps to no rule.
+/// What a peer of 2.0.0 says first.
+pub const JSON: &str = r#"{"v":"2.0.0","meta":{"id_window":30000}}"#;
+
+/// A socket, and somebody who knows the frames of one version but keeps to no rule.
 pub struct Raw {
     pub socket: TcpStream,
+    wire: Wire,
     decoder: Decoder,
     kept: Vec<u8>,
 }
 
 impl Raw {
+    /// One of 1.6.3, as all that name no version.
     pub fn of(socket: TcpStream) -> Self {
+        Self::on(Wire::V1, socket)
+    }
+
+    pub fn on(wire: Wire, socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(LONG)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self {
             socket,
-            decoder: Decoder::new(Wire::V1, usize::MAX),
+            wire,
+            decoder: Decoder::new(wire, usize::MAX),
             kept: Vec::new(),
         }
     }
@@ -123,15 +144,29 @@ impl Raw {
 
     /// A client that has greeted.
     pub fn greeted(port: u16) -> Self {
-        let mut raw = Self::connect(port);
+        Self::greeted_on(Wire::V1, port)
+    }
+
+    pub fn greeted_on(wire: Wire, port: u16) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut raw = Self::on(wire, socket);
         raw.greet();
         raw
     }
 
     pub fn greet(&mut self) {
-        let hello = self.frame();
-        assert_eq!(hello.message_type, MessageType::HELLO);
-        self.send(MessageType::HELLO_ACK, hello.id, b"\x00\x051.6.3");
+        match self.wire {
+            Wire::V1 => {
+                let hello = self.frame();
+                assert_eq!(hello.message_type, MessageType::HELLO);
+                self.send(MessageType::HELLO_ACK, hello.id, b"\x00\x051.6.3");
+            }
+            Wire::V2 => {
+                assert!(self.json().unwrap().contains(r#""v":"2.0.0""#));
+                self.say_json(JSON);
+                assert_eq!(self.json().unwrap(), r#"{"result":"ok"}"#);
+            }
+        }
     }
 
     /// A server's side of a client that connects to the listener.
@@ -141,14 +176,27 @@ impl Raw {
 
     /// The same, and greets.
     pub fn accept_greeting(listener: &TcpListener) -> Self {
-        let mut raw = Self::accept(listener);
-        raw.send(MessageType::HELLO, RequestId(77), b"\x00\x051.6.3");
-        let ack = raw.frame();
-        assert_eq!(
-            (ack.message_type, ack.id),
-            (MessageType::HELLO_ACK, RequestId(77))
-        );
-        assert_eq!(ack.payload, b"\x00\x051.6.3");
+        Self::accept_greeting_on(Wire::V1, listener)
+    }
+
+    pub fn accept_greeting_on(wire: Wire, listener: &TcpListener) -> Self {
+        let mut raw = Self::on(wire, listener.accept().unwrap().0);
+        match wire {
+            Wire::V1 => {
+                raw.send(MessageType::HELLO, RequestId(77), b"\x00\x051.6.3");
+                let ack = raw.frame();
+                assert_eq!(
+                    (ack.message_type, ack.id),
+                    (MessageType::HELLO_ACK, RequestId(77))
+                );
+                assert_eq!(ack.payload, b"\x00\x051.6.3");
+            }
+            Wire::V2 => {
+                raw.say_json(JSON);
+                assert!(raw.json().unwrap().contains(r#""v":"2.0.0""#));
+                raw.say_json(r#"{"result":"ok"}"#);
+            }
+        }
         raw
     }
 
@@ -157,7 +205,21 @@ impl Raw {
     }
 
     pub fn send(&mut self, message_type: MessageType, id: RequestId, payload: &[u8]) {
-        self.write(&frame(message_type, id, payload));
+        self.write(&frame_on(self.wire, message_type, id, payload));
+    }
+
+    /// A part of the handshake of 2.0.0.
+    pub fn say_json(&mut self, text: &str) {
+        self.write(&json(text));
+    }
+
+    /// The same from the peer; `None` at the end.
+    pub fn json(&mut self) -> Option<String> {
+        let mut length = [0; 2];
+        self.socket.read_exact(&mut length).ok()?;
+        let mut text = vec![0; u16::from_be_bytes(length).into()];
+        self.socket.read_exact(&mut text).unwrap();
+        Some(String::from_utf8(text).unwrap())
     }
 
     /// The next frame; `None` at the end.
@@ -205,9 +267,40 @@ impl Raw {
 }
 
 pub fn frame(message_type: MessageType, id: RequestId, payload: &[u8]) -> Vec<u8> {
+    frame_on(Wire::V1, message_type, id, payload)
+}
+
+pub fn frame_on(wire: Wire, message_type: MessageType, id: RequestId, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Wire::V1.encode(message_type, id, 1_795_249_279_041, payload, &mut bytes);
+    wire.encode(message_type, id, 1_795_249_279_041, payload, &mut bytes);
     bytes
+}
+
+pub fn json(text: &str) -> Vec<u8> {
+    let mut bytes = (text.len() as u16).to_be_bytes().to_vec();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// A port where nobody listens, and where nobody but who is told of it will: others get another from
+/// the system as long as this is kept.
+pub struct Reserved {
+    socket: OwnedFd,
+}
+
+impl Reserved {
+    pub fn new() -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // So that a listener may join it, which says the same.
+        net::sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+        net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self { socket }
+    }
+
+    pub fn port(&self) -> u16 {
+        let addr = net::getsockname(&self.socket).unwrap();
+        SocketAddr::try_from(addr).unwrap().port()
+    }
 }
 
 pub fn listener() -> (TcpListener, u16) {
