@@ -12,8 +12,8 @@ mod handshakes;
 mod limits;
 mod malformed;
 mod python;
-
 mod reconnecting;
+mod refusals;
 mod replies;
 mod serving;
 mod silence;

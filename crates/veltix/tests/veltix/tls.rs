@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,12 @@ fn certificates_for(names: &[&str]) -> Configs {
 }
 
 fn secure_server(tls: &Arc<rustls::ServerConfig>) -> Server {
-    let config = ServerConfig::new("127.0.0.1", 0).with_tls(Arc::clone(tls));
+    secure_server_on(Wire::V1, tls)
+}
+
+fn secure_server_on(wire: Wire, tls: &Arc<rustls::ServerConfig>) -> Server {
+    let mut config = ServerConfig::new("127.0.0.1", 0).with_tls(Arc::clone(tls));
+    config.session.wire = Some(wire);
     let server = Server::on(&endpoint(), config);
     server.route(CHAT, |client, response| {
         let reply = Request::reply_to(&response, CHAT, response.content.clone());
@@ -90,6 +96,65 @@ fn the_connection_without_a_thread_does_too() {
     let request = Request::new(CHAT, vec![3; 1_000_000]);
     let reply = connection.send_and_wait(&request, Instant::now() + LONG);
     assert_eq!(reply.unwrap().content, request.content);
+}
+
+#[test]
+fn both_versions_go_through_tls() {
+    for wire in [Wire::V1, Wire::V2] {
+        let (server_tls, client_tls) = certificates();
+        let server = secure_server_on(wire, &server_tls);
+        let config =
+            ClientConfig::new("127.0.0.1", port(&server)).with_tls(Arc::clone(&client_tls));
+        let client = Client::on(&endpoint(), config);
+        client.connect().unwrap();
+        assert_eq!(client.wire().unwrap(), wire);
+        let mut connection = open(port(&server), client_tls).unwrap();
+        assert_eq!(connection.wire(), wire);
+        for size in [0, 1, 70_000, 10 * 1024 * 1024 - wire.header_size()] {
+            let request = Request::new(CHAT, vec![3; size]);
+            let reply = client.send_and_wait(&request, LONG).unwrap();
+            assert_eq!(reply.content, request.content, "{wire:?}, {size}");
+            let reply = connection.send_and_wait(&request, Instant::now() + LONG);
+            assert_eq!(reply.unwrap().content, request.content, "{wire:?}, {size}");
+        }
+        client.ping_server(LONG).unwrap();
+        connection.ping(Instant::now() + LONG).unwrap();
+    }
+}
+
+#[test]
+fn a_client_comes_back_through_tls() {
+    let (server_tls, client_tls) = certificates();
+    let server = secure_server(&server_tls);
+    let mut config = ClientConfig::new("127.0.0.1", port(&server)).with_tls(client_tls);
+    config.retry = u32::MAX;
+    config.retry_delay = Duration::from_millis(1);
+    let client = Client::on(&endpoint(), config);
+    let (events, happened) = channel();
+    let losses = events.clone();
+    client.on_connect(move || {
+        let _ = events.send(None);
+    });
+    client.on_disconnect(move |state| {
+        // Others are of attempts that a busy machine was too slow for.
+        if state.attempt == 0 {
+            let _ = losses.send(Some(state.cause));
+        }
+    });
+    client.connect().unwrap();
+    for _ in 0..3 {
+        assert_eq!(next(&happened), None);
+        let request = Request::new(CHAT, "still there?");
+        let reply = client.send_and_wait(&request, LONG).unwrap();
+        assert_eq!(reply.content, request.content);
+        for peer in server.clients() {
+            peer.close();
+        }
+        // Told the end by TLS, and not only cut off.
+        assert_eq!(next(&happened), Some(CloseReason::PeerClosed));
+    }
+    assert_eq!(next(&happened), None);
+    client.disconnect();
 }
 
 #[test]
