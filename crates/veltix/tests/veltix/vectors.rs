@@ -3,12 +3,13 @@
 use superstream_veltix::frames::{Decoder, Wire};
 use superstream_veltix::{MessageType, RequestId};
 
-/// Name, type, payload, id and what was captured.
-const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
+/// Name, type, payload, milliseconds since 1970, id and what was captured.
+const CAPTURED: [(&str, u16, &[u8], u64, u32, &str); 8] = [
     (
         "HELLO of a server",
         10,
         b"\x00\x051.6.3",
+        1_795_249_276_537,
         0x29a9_f846,
         "000a00000007853cf6ee000001a1fd32067929a9f8460005312e362e33",
     ),
@@ -16,6 +17,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "HELLO_ACK of a client",
         11,
         b"\x00\x051.6.3",
+        1_795_249_278_740,
         0xaabb_ccdd,
         "000b00000007853cf6ee000001a1fd320f14aabbccdd0005312e362e33",
     ),
@@ -23,6 +25,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "PING of a server",
         0,
         b"",
+        1_795_249_276_738,
         0x074d_b1ef,
         "00000000000000000000000001a1fd320742074db1ef",
     ),
@@ -30,6 +33,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "PONG of a server",
         1,
         b"",
+        1_795_249_276_737,
         0x0102_0304,
         "00010000000000000000000001a1fd32074101020304",
     ),
@@ -37,6 +41,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "PING of a client",
         0,
         b"",
+        1_795_249_278_740,
         0xdbb2_c0c0,
         "00000000000000000000000001a1fd320f14dbb2c0c0",
     ),
@@ -44,6 +49,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "PONG of a client",
         1,
         b"",
+        1_795_249_279_041,
         0x0a0b_0c0d,
         "00010000000000000000000001a1fd3210410a0b0c0d",
     ),
@@ -51,6 +57,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "request",
         200,
         b"Hello Server!",
+        1_795_249_279_041,
         0xdead_beef,
         "00c80000000d2b8cf0b3000001a1fd321041deadbeef48656c6c6f2053657276657221",
     ),
@@ -58,6 +65,7 @@ const CAPTURED: [(&str, u16, &[u8], u32, &str); 8] = [
         "empty request",
         200,
         b"",
+        1_795_249_279_041,
         1,
         "00c80000000000000000000001a1fd32104100000001",
     ),
@@ -72,7 +80,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn captured_frames_are_read_and_written_byte_for_byte() {
-    for (name, code, payload, id, hex) in CAPTURED {
+    for (name, code, payload, timestamp, id, hex) in CAPTURED {
         let captured = bytes(hex);
         let mut decoder = Decoder::new(Wire::V1, 1024);
         let frame = decoder
@@ -81,9 +89,9 @@ fn captured_frames_are_read_and_written_byte_for_byte() {
             .unwrap_or_else(|| panic!("{name}: incomplete"));
         assert_eq!(frame.message_type, MessageType::of(code), "{name}");
         assert_eq!(frame.payload, payload, "{name}");
+        assert_eq!(frame.timestamp_ms, timestamp, "{name}");
         assert_eq!(frame.id, RequestId(id), "{name}");
         let mut written = Vec::new();
-        let timestamp = frame.timestamp_ms;
         Wire::V1.encode(
             frame.message_type,
             frame.id,
