@@ -1,11 +1,12 @@
 """A peer of the Python library, unchanged, that does what lines on its input say.
 
-    peer.py server PORT | client PORT
+    peer.py server PORT | client PORT [RETRY [HANDSHAKE_TIMEOUT]]
 """
 import ctypes
 import signal
 import socket
 import sys
+import threading
 
 import veltix
 from veltix import Client, ClientConfig, MessageType, Request, Server, ServerConfig
@@ -16,13 +17,6 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 OLD = veltix.__version__.startswith("1.")
 if OLD:
     from veltix import Events
-    from veltix.internal import performance_mode
-
-    # Its settings, not its code: a send that takes longer than this is cut off in the middle, half
-    # a second by default, which a machine that is busy with other tests may need.
-    performance_mode.PERFORMANCE_SETTINGS[performance_mode.PerformanceMode.BALANCED] = (
-        performance_mode.PerformanceModeSettings(socket_timeout=10.0, description="")
-    )
 CHAT = MessageType(200, "chat")
 OTHER = MessageType(201, "other")
 veltix.Logger.get_instance().disable() if hasattr(veltix.Logger.get_instance(), "disable") else None
@@ -49,15 +43,16 @@ class ServerPeer:
     def __init__(self, port):
         self.server = Server(ServerConfig(host="127.0.0.1", port=port))
         server = self.server
+        self.refused = threading.Event()
         if OLD:
             server.set_callback(Events.ON_RECV, lambda c, r: say("recv", shown(r)))
             server.set_callback(Events.ON_CONNECT, lambda c: say("connect"))
-            server.set_callback(Events.ON_DISCONNECT, lambda c: say("disconnect"))
+            server.set_callback(Events.ON_DISCONNECT, self.left)
             server.route(CHAT)(lambda r, c: self.send(c, reply(r, r.content)))
         else:
             server.on_recv(lambda c, r: say("recv", shown(r)))
             server.on_connect(lambda c: say("connect"))
-            server.on_disconnect(lambda c: say("disconnect"))
+            server.on_disconnect(self.left)
             server.route(CHAT)(lambda c, r: self.send(c, reply(r, r.content)))
         server.start()
         # The old one may come back before it listens.
@@ -67,7 +62,16 @@ class ServerPeer:
                 break
             except ConnectionRefusedError:
                 pass
+        # Those who are told as refused from now on are no such visitors.
+        self.refused.wait()
         say("ready")
+
+    def left(self, client):
+        if client.handshake_done:
+            say("disconnect")
+        elif self.refused.is_set():
+            say("refused")
+        self.refused.set()
 
     def send(self, client, request):
         if OLD:
@@ -86,27 +90,36 @@ class ServerPeer:
             say("pong", self.server.ping_client(self.first(), timeout=20) is not None)
         elif command == "send":
             self.send(self.first(), Request(OTHER, rest.encode()))
-        elif command == "broadcast":
+        elif command in ("broadcast", "broadcast_but_first"):
             request = Request(OTHER, rest.encode())
+            excepted = [self.first().conn] if command == "broadcast_but_first" else []
             if OLD:
                 sockets = self.server.get_all_clients_sockets()
-                say("sent", self.server.get_sender().broadcast(request, sockets))
+                say("sent", self.server.get_sender().broadcast(request, sockets, excepted))
             else:
-                say("sent", self.server.broadcast(request))
+                say("sent", self.server.broadcast(request, excepted))
+        elif command == "patient":
+            say("patient", self.first().conn.settimeout(10.0))
 
 
 class ClientPeer:
-    def __init__(self, port):
-        config = ClientConfig(server_addr="127.0.0.1", port=port, retry=100, retry_delay=0.05)
+    def __init__(self, port, retry=1000, handshake_timeout=5.0):
+        config = ClientConfig(server_addr="127.0.0.1", port=port, retry=int(retry),
+                              retry_delay=0.05, handshake_timeout=float(handshake_timeout))
+        self.connects = 0
         client = self.client = Client(config)
         if OLD:
             client.set_callback(Events.ON_RECV, lambda r: say("recv", shown(r)))
-            client.set_callback(Events.ON_CONNECT, lambda: say("connect"))
+            client.set_callback(Events.ON_CONNECT, self.connected)
         else:
             client.on_recv(lambda r: say("recv", shown(r)))
-            client.on_connect(lambda: say("connect"))
+            client.on_connect(self.connected)
         client.route(CHAT)(lambda r: self.send(reply(r, r.content)))
         say("connected", client.connect())
+
+    def connected(self):
+        self.connects += 1
+        say("connect", self.connects)
 
     def send(self, request):
         return self.client.get_sender().send(request) if OLD else self.client.send(request)
@@ -122,12 +135,14 @@ class ClientPeer:
             say("pong", self.client.ping_server(timeout=20) is not None)
         elif command == "send":
             say("sent", self.send(Request(OTHER, rest.encode())))
+        elif command == "patient":
+            say("patient", self.client.socket.settimeout(10.0))
         elif command == "disconnect":
             say("disconnected", self.client.disconnect())
 
 
-role, port = sys.argv[1:]
-peer = (ServerPeer if role == "server" else ClientPeer)(int(port))
+role, port, *more = sys.argv[1:]
+peer = (ServerPeer if role == "server" else ClientPeer)(int(port), *more)
 for line in sys.stdin:
     word, _, rest = line.rstrip("\n").partition(" ")
     try:

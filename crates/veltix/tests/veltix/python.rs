@@ -1,5 +1,8 @@
 //! The unchanged Python library as server and as client.
 
+mod apart;
+mod several;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -48,11 +51,15 @@ fn interpreter(version: &str) -> PathBuf {
 }
 
 impl Python {
-    fn new(version: &str, role: &str, port: u16) -> Self {
+    fn client(version: &str, port: u16) -> Self {
+        Self::new(version, &["client", &port.to_string()])
+    }
+
+    fn new(version: &str, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/veltix/peer.py");
         let mut child = Command::new(interpreter(version))
             .arg(script)
-            .args([role, &port.to_string()])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,8 +68,8 @@ impl Python {
         let output = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                // Its own logger's lines are in brackets.
-                if !line.contains('[') && sender.send(line).is_err() {
+                // Its own logger's lines begin with the time, in brackets and perhaps in colours.
+                if !line.starts_with(['[', '\x1b']) && sender.send(line).is_err() {
                     break;
                 }
             }
@@ -75,7 +82,7 @@ impl Python {
     }
 
     fn server(version: &str, port: u16) -> Self {
-        let python = Self::new(version, "server", port);
+        let python = Self::new(version, &["server", &port.to_string()]);
         python.says("ready");
         python
     }
@@ -84,16 +91,26 @@ impl Python {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    /// Reads on until it says this.
+    /// Reads on until it says this, and gives all up to there.
     #[track_caller]
-    fn says(&self, wanted: &str) {
-        let mut heard = Vec::new();
+    fn says(&self, wanted: &str) -> Vec<String> {
+        let mut heard: Vec<String> = Vec::new();
         while heard.last().is_none_or(|line| line != wanted) {
             let Ok(line) = self.lines.recv_timeout(LONG) else {
                 panic!("not {wanted:?}, but {heard:?}");
             };
+            assert!(!line.starts_with("failed "), "{line}, after {heard:?}");
             heard.push(line);
         }
+        heard
+    }
+
+    /// Of 1.6.3 a send that takes longer than half a second is cut off in the middle, which long
+    /// frames do on a machine that is busy with other tests. For those alone the program sets another
+    /// time, by the library's own call for one socket.
+    fn be_patient(&mut self) {
+        self.tell("patient");
+        self.says("patient True");
     }
 
     fn kill(mut self) {
@@ -109,15 +126,11 @@ impl Drop for Python {
     }
 }
 
-/// A port that was free a moment ago: the Python library does not tell which one it got.
-fn free_port() -> u16 {
-    listener().1
-}
-
 #[test]
 fn our_client_and_its_server() {
     for (version, wire) in VERSIONS {
-        let port = free_port();
+        let reserved = Reserved::new();
+        let port = reserved.port();
         let mut python = Python::server(version, port);
         let client = client_with(port, |config| {
             config.retry = 1000;
@@ -151,8 +164,15 @@ fn our_client_and_its_server() {
                 .unwrap()
         };
         assert_eq!(ask(b"hello").content, b"hello");
-        assert_eq!(ask(b"hello").one_way_ms().is_some(), wire == Wire::V1);
+        // Both look at one clock. In another byte order it would be centuries.
+        let sane = |ms: i64| (0..LONG.as_millis() as i64).contains(&ms);
+        let one_way = ask(b"hello").one_way_ms();
+        match wire {
+            Wire::V1 => assert!(one_way.is_some_and(sane), "{one_way:?}"),
+            Wire::V2 => assert_eq!(one_way, None),
+        }
         assert_eq!(ask(b"").content, b"");
+        python.be_patient();
         let big = vec![b'7'; most_back(wire)];
         assert_eq!(ask(&big).content, big);
         client
@@ -196,19 +216,21 @@ fn our_server(wire: Wire, port: u16) -> Server {
 #[test]
 fn our_server_and_its_client() {
     for (version, wire) in VERSIONS {
-        let server = our_server(wire, 0);
+        let reserved = Reserved::new();
+        let port = reserved.port();
+        let server = our_server(wire, port);
         let (messages, received) = channel();
         server.on_recv(move |_, response| {
             messages.send(response.text().unwrap().to_owned()).unwrap();
         });
-        let port = port(&server);
-        let mut python = Python::new(version, "client", port);
+        let mut python = Python::client(version, port);
         python.says("connected True");
         until("it is known", || server.clients().len() == 1);
         let peer = server.clients().remove(0);
 
         python.tell("ask hello");
         python.says("answer hello");
+        python.be_patient();
         let size = most_back(wire);
         python.tell(&format!("big {size}"));
         python.says(&format!("answer {size} bytes of 120"));
@@ -234,14 +256,10 @@ fn our_server_and_its_client() {
         assert!(server.close_all());
         drop(server);
         let server = our_server(wire, port);
+        python.says("connect 2");
         until("it is known again", || server.clients().len() == 1);
-        until("it can ask", || {
-            python.tell("ask again");
-            python
-                .lines
-                .recv_timeout(Duration::from_millis(500))
-                .is_ok_and(|line| line == "answer again")
-        });
+        python.tell("ask again");
+        python.says("answer again");
         let again = server.clients().remove(0);
         assert!(again.ping(LONG).is_ok());
         python.tell("disconnect");
@@ -252,13 +270,16 @@ fn our_server_and_its_client() {
 #[test]
 fn our_connection_without_a_thread_and_its_server() {
     for (version, wire) in VERSIONS {
-        let port = free_port();
+        let reserved = Reserved::new();
+        let port = reserved.port();
         let mut python = Python::server(version, port);
         let address = Address::new("127.0.0.1", port);
         let later = || Instant::now() + LONG;
         let mut connection =
             Connection::open(&address, &ConnectionOptions::default(), later()).unwrap();
         assert_eq!(connection.wire(), wire);
+        python.says("connect");
+        python.be_patient();
         let request = Request::new(CHAT, vec![1; most_back(wire)]);
         let reply = connection.send_and_wait(&request, later()).unwrap();
         assert_eq!(reply.content, request.content);
