@@ -56,7 +56,8 @@ fn a_callback_may_ask_its_own_client_even_when_it_has_just_connected() {
 }
 
 #[test]
-fn callbacks_that_wait_hold_up_nobody() {
+fn callbacks_that_wait_hold_up_nothing_that_arrives() {
+    const WORKERS: usize = 4;
     let server = server_with(|_| {});
     let (open, gate) = channel::<()>();
     let gate = std::sync::Mutex::new(gate);
@@ -67,17 +68,40 @@ fn callbacks_that_wait_hold_up_nobody() {
         let _ = gate.lock().unwrap().recv();
     });
     server.start().unwrap();
-    let client = connected(port(&server));
-    for _ in 0..10 {
-        client.send(&Request::new(OTHER, "wait")).unwrap();
+    let answering = || {
+        let client = connected(port(&server));
+        let sender = client.sender();
+        client.route(CHAT, move |response| {
+            let reply = Request::reply_to(&response, CHAT, response.content.clone());
+            sender.send(&reply).unwrap();
+        });
+        client
+    };
+    let clients = [(); WORKERS].map(|()| answering());
+    for client in &clients {
+        for _ in 0..10 {
+            client.send(&Request::new(OTHER, "wait")).unwrap();
+        }
     }
-    until("a callback runs", || entered.load(Ordering::SeqCst) > 0);
-    client.ping_server(LONG).unwrap();
-    let other = connected(port(&server));
-    let echo = other.send_and_wait(&Request::new(CHAT, "hello"), LONG);
-    assert_eq!(echo.unwrap().content, b"hello");
+    until("all workers wait", || {
+        entered.load(Ordering::SeqCst) == WORKERS
+    });
+    // Those who wait, and one who comes now.
+    let late = answering();
+    until("it is there", || server.clients().len() == WORKERS + 1);
+    for client in clients.iter().chain([&late]) {
+        client.ping_server(LONG).unwrap();
+    }
+    for peer in server.clients() {
+        peer.ping(LONG).unwrap();
+        let reply = peer.send_and_wait(&Request::new(CHAT, "you"), LONG);
+        assert_eq!(reply.unwrap().content, b"you");
+    }
+    assert_eq!(entered.load(Ordering::SeqCst), WORKERS, "they still wait");
     drop(open);
-    until("all have run", || entered.load(Ordering::SeqCst) == 10);
+    until("all have run", || {
+        entered.load(Ordering::SeqCst) == 10 * WORKERS
+    });
 }
 
 #[test]
