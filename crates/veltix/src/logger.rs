@@ -224,8 +224,28 @@ fn line(record: &Record<'_>, colours: bool) -> String {
 mod tests {
     use super::*;
 
+    /// A process of its own has a logger of its own: others may set theirs here.
+    fn in_a_process(test: &str) -> std::process::Output {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("logger::tests::{test}")])
+            .args(["--ignored", "--nocapture"])
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{said}{errors}");
+        assert!(said.contains("1 passed"), "{said}");
+        output
+    }
+
     #[test]
     fn colours_are_for_terminals_and_files_rotate_and_settings_change() {
+        in_a_process("as_it_is_set");
+    }
+
+    #[test]
+    #[ignore = "run by the test of it"]
+    fn as_it_is_set() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("veltix.log");
         let config = LoggerConfig {
@@ -294,13 +314,8 @@ mod tests {
 
     #[test]
     fn what_the_file_does_not_take_is_not_lost() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "logger::tests::to_standard_error"])
-            .args(["--ignored", "--nocapture"])
-            .output()
-            .unwrap();
+        let output = in_a_process("to_standard_error");
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
         for (line, is_lost) in [
             ("the disk is full", true),
             ("the file has room", false),
