@@ -129,12 +129,19 @@ fn after_a_restart_of_nats_the_same_client_goes_on() {
     application.produce("writes", RECORDS);
     let before = scene.shown("writes");
 
-    let server = scene.server.as_mut().unwrap();
-    server.kill();
-    application.produce("writes", RECORDS);
-    server.start_again();
-    let told = scene.recorder.wait_until("a reconnection", |told| {
-        told.iter().any(|client| has(client, &[RECONNECTED]))
+    // Only an answer makes it ready again, and only then it tells its topics. Where it is back before the
+    // service it has none, and waits for the next reconnection.
+    let told = recorder::at_last(|patience| {
+        let up_to_now = scene.recorder.heard().len();
+        let server = scene.server.as_mut().unwrap();
+        server.kill();
+        application.produce("writes", RECORDS);
+        server.start_again();
+        scene.recorder.wait_within(patience, |_| {
+            let heard = scene.recorder.heard();
+            let of = |part: &str| heard.iter().rposition(|each| each.subject.contains(part));
+            of(RECONNECTED) >= Some(up_to_now) && of("clientsUpdate.config.") > of(RECONNECTED)
+        })
     });
     let [client] = told.as_slice() else {
         panic!("more than one: {told:#?}");
@@ -143,14 +150,6 @@ fn after_a_restart_of_nats_the_same_client_goes_on() {
         client.messages[RECONNECTED]["new_nats_connection_id"],
         client.messages[REGISTER]["nats_connection_id"]
     );
-    // Only an answer makes it ready again, and only then it tells its topics.
-    scene
-        .recorder
-        .wait_until("topics after the reconnection", |_| {
-            let heard = scene.recorder.heard();
-            let of = |part: &str| heard.iter().rposition(|each| each.subject.contains(part));
-            of("clientsUpdate.config.") > of(RECONNECTED)
-        });
     application.produce("writes", RECORDS);
     let after = scene.shown("writes");
     assert_eq!(before["client_hash"], after["client_hash"]);

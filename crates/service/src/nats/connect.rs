@@ -20,8 +20,9 @@ const FIRST_TRY: Duration = Duration::from_secs(2);
 const TRY: Duration = Duration::from_secs(10);
 /// A server that says nothing for so long is asked.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// The longest pause between tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between tries. A deployed SDK tries each second, and one that is back before us has
+/// no answer to its reconnection: it tells nothing more until the next.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Messages of one subject that may wait to be looked at. They are looked at as they come.
 const WAITING: usize = 8_192;
 
