@@ -276,6 +276,7 @@ impl Link {
         state.ended = true;
         if cut {
             state.socket = None;
+            state.session.free();
         }
         self.changed.notify_all();
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Session;
+use crate::frames::Decoder;
 
 /// Nothing larger is kept by a connection that has nothing to say.
 const KEPT_CAPACITY: usize = 512;
@@ -34,6 +35,8 @@ pub(super) struct Outbound {
     /// Since the beginning.
     queued: u64,
     written: u64,
+    /// Nothing is kept any more.
+    freed: bool,
 }
 
 impl Outbound {
@@ -75,6 +78,9 @@ impl Outbound {
 
     pub(super) fn give_back(&mut self, mut chunk: Chunk, written: usize) {
         self.written += written as u64;
+        if self.freed {
+            return;
+        }
         if !chunk.remaining().is_empty() {
             self.front = chunk;
         } else if self.back.capacity() == 0 && chunk.bytes.capacity() <= KEPT_CAPACITY {
@@ -111,6 +117,26 @@ impl<W> Session<W> {
     /// Bytes of those that were written.
     pub(crate) fn written(&self) -> u64 {
         self.outbound.written
+    }
+
+    /// Gives all memory back, where the socket is gone. How much waited is still known.
+    pub(crate) fn free(&mut self) {
+        self.decoder = Decoder::new(self.wire, 0);
+        self.greeting = Vec::new();
+        self.early = None;
+        self.outbound = Outbound {
+            queued: self.outbound.queued,
+            written: self.outbound.written,
+            freed: true,
+            ..Outbound::default()
+        };
+    }
+
+    /// Memory that is kept of what came, and of what waits.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        let Outbound { front, back, .. } = &self.outbound;
+        self.decoder.kept() + front.bytes.capacity() + back.capacity()
     }
 
     /// Takes back what [`Session::queued`] was moved on by, unless a part of it was written.

@@ -169,7 +169,8 @@ mod tests {
     use super::*;
     use crate::endpoint::PerformanceMode;
     use crate::endpoint::shared::{Inbox, Shared};
-    use crate::message::{MessageType, Request};
+    use crate::frames::Wire;
+    use crate::message::{MessageType, Request, RequestId};
     use crate::session::{Options, Role, Session};
 
     /// What one side says, to the other.
@@ -200,6 +201,36 @@ mod tests {
         let socket = Some(Arc::new(TcpStream::from_std(socket)));
         let link = Link::new(1, &shared, mode, session, socket);
         (shared, poll, link, peer)
+    }
+
+    #[test]
+    fn who_keeps_a_connection_that_has_ended_keeps_nothing_that_was_said() {
+        let (_shared, _poll, link, _peer) = link(PerformanceMode::Low);
+        let request = Request::new(MessageType::of(200), vec![1; 100_000]);
+        link.send(&request).unwrap();
+        let in_hand = link.state().session.take_chunk().unwrap();
+        link.send(&request).unwrap();
+        let mut half = Vec::new();
+        Wire::V1.encode(
+            request.message_type,
+            RequestId(1),
+            0,
+            &[1; 100_000],
+            &mut half,
+        );
+        half.truncate(50_000);
+        let received = link
+            .state()
+            .session
+            .receive(&half, Instant::now(), &mut Vec::new());
+        received.unwrap();
+        assert!(link.state().session.kept() > 150_000);
+        let unsent = link.unsent();
+        link.close(CloseReason::Manual);
+        link.end(true);
+        link.state().session.give_back(in_hand, 0, Instant::now());
+        assert_eq!(link.state().session.kept(), 0);
+        assert_eq!(link.unsent(), unsent, "it is still told");
     }
 
     #[test]
