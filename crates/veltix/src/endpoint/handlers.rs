@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::guarded::Guarded;
 use crate::message::MessageType;
 
 /// Takers of messages, of connections that begin, and of those that end. No lock is held while one
-/// runs, so that it may change them.
+/// runs or is dropped, so that it may change them.
 pub(super) struct Handlers<M: ?Sized, C: ?Sized, D: ?Sized>(RwLock<Table<M, C, D>>);
 
 struct Table<M: ?Sized, C: ?Sized, D: ?Sized> {
-    recv: Option<Arc<M>>,
-    connect: Option<Arc<C>>,
-    disconnect: Option<Arc<D>>,
-    routes: HashMap<u16, Arc<M>>,
+    recv: Option<Guarded<Arc<M>>>,
+    connect: Option<Guarded<Arc<C>>>,
+    disconnect: Option<Guarded<Arc<D>>>,
+    routes: HashMap<u16, Guarded<Arc<M>>>,
 }
 
 impl<M: ?Sized, C: ?Sized, D: ?Sized> Default for Handlers<M, C, D> {
@@ -37,41 +38,40 @@ impl<M: ?Sized, C: ?Sized, D: ?Sized> Handlers<M, C, D> {
     }
 
     pub(super) fn set_recv(&self, handler: Arc<M>) {
-        self.write().recv = Some(handler);
+        let _former = self.write().recv.replace(Guarded::new(handler));
     }
 
     pub(super) fn set_connect(&self, handler: Arc<C>) {
-        self.write().connect = Some(handler);
+        let _former = self.write().connect.replace(Guarded::new(handler));
     }
 
     pub(super) fn set_disconnect(&self, handler: Arc<D>) {
-        self.write().disconnect = Some(handler);
+        let _former = self.write().disconnect.replace(Guarded::new(handler));
     }
 
     /// `false` where the type has a route already, which stays.
     pub(super) fn route(&self, message_type: MessageType, handler: Arc<M>) -> bool {
-        let mut added = false;
-        self.write()
-            .routes
-            .entry(message_type.code())
-            .or_insert_with(|| {
-                added = true;
-                handler
-            });
-        added
+        let mut table = self.write();
+        let code = message_type.code();
+        let free = !table.routes.contains_key(&code);
+        if free {
+            table.routes.insert(code, Guarded::new(handler));
+        }
+        free
     }
 
     /// Whether there was one.
     pub(super) fn unroute(&self, message_type: MessageType) -> bool {
-        self.write().routes.remove(&message_type.code()).is_some()
+        let former = self.write().routes.remove(&message_type.code());
+        former.is_some()
     }
 
     pub(super) fn connect(&self) -> Option<Arc<C>> {
-        self.read().connect.clone()
+        self.read().connect.as_ref()?.get().cloned()
     }
 
     pub(super) fn disconnect(&self) -> Option<Arc<D>> {
-        self.read().disconnect.clone()
+        self.read().disconnect.as_ref()?.get().cloned()
     }
 
     /// Who takes a message of this type. `peer` is whom it is from.
@@ -85,6 +85,7 @@ impl<M: ?Sized, C: ?Sized, D: ?Sized> Handlers<M, C, D> {
             .routes
             .get(&message_type.code())
             .or(table.recv.as_ref())
+            .and_then(Guarded::get)
             .cloned();
         if taker.is_none() {
             let peer = peer();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
+use super::guarded::Guarded;
 use super::shared::{Command, Shared};
 use super::{PerformanceMode, lock};
 use crate::error::{CloseReason, Error};
@@ -222,8 +223,11 @@ impl Link {
         then: impl FnOnce(Result<Duration, Error>) + Send + 'static,
     ) -> Result<(), Error> {
         let start = Instant::now();
+        let then = Guarded::new(then);
         let waiter = Waiter::Callback(Box::new(move |result| {
-            then(result.map(|_| start.elapsed()));
+            if let Some(then) = then.take() {
+                then(result.map(|_| start.elapsed()));
+            }
         }));
         let mut state = self.state();
         state.session.ping(waiter, start.checked_add(timeout))?;

@@ -8,6 +8,7 @@ mod client_info;
 mod closing;
 mod config;
 mod dialing;
+mod guarded;
 mod handlers;
 mod link;
 mod pool;

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::guarded::guarded;
 use super::lock;
 use crate::message::Response;
 
@@ -178,6 +178,8 @@ impl Pool {
                 drop(state);
                 if run_batch(&owner) {
                     self.queue_again(owner);
+                } else {
+                    guarded("the end of a connection", || drop(owner));
                 }
                 state = lock(&self.state);
                 continue;
@@ -244,10 +246,8 @@ fn run_batch(owner: &Arc<dyn Owner>) -> bool {
         (batch, cost)
     };
     for job in batch {
-        // A handler that fails is its own affair: the next message is delivered.
-        if catch_unwind(AssertUnwindSafe(|| owner.run(job))).is_err() {
-            log::error!("a callback panicked");
-        }
+        // Whatever becomes of it, the next message is delivered.
+        guarded("a callback", || owner.run(job));
     }
     let (more, caught_up) = {
         let mut contents = lock(mailbox);
@@ -338,5 +338,44 @@ mod tests {
         assert!(!pool.is_starved());
         assert_eq!(ran.recv(), Ok(1));
         pool.stop();
+    }
+    /// An owner whose end panics, and panics with something whose end does.
+    struct Bomb(Mailbox);
+
+    struct Shrapnel;
+
+    impl Drop for Shrapnel {
+        fn drop(&mut self) {
+            panic!("what was thrown");
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::panic_any(Shrapnel);
+        }
+    }
+
+    impl Owner for Bomb {
+        fn mailbox(&self) -> &Mailbox {
+            &self.0
+        }
+
+        fn run(&self, _: Job) {
+            std::panic::panic_any(Shrapnel);
+        }
+
+        fn caught_up(&self) {}
+    }
+
+    #[test]
+    fn a_thread_outlives_whatever_panics_on_it() {
+        let pool = Pool::new(1);
+        let (results, ran) = channel();
+        pool.submit(Arc::new(Bomb(Mailbox::default())), [Job::Connected]);
+        pool.submit(owner(), [tell(&results, 1)]);
+        assert_eq!(ran.recv(), Ok(1));
+        pool.stop();
+        assert!(pool.wait(Instant::now() + Duration::from_secs(30)));
     }
 }

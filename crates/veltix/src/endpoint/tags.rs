@@ -4,9 +4,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::guarded::Guarded;
 use super::lock;
 
-type Value = Option<Arc<dyn Any + Send + Sync>>;
+type Value = Option<Guarded<Arc<dyn Any + Send + Sync>>>;
 
 /// Names, each with a value or without. Used by any thread.
 #[derive(Default)]
@@ -20,7 +21,7 @@ impl Tags {
 
     /// Adds a name with a value. `false` where it is there already, and stays as it is.
     pub fn add_value<T: Any + Send + Sync>(&self, name: impl Into<String>, value: T) -> bool {
-        self.insert(name.into(), Some(Arc::new(value)))
+        self.insert(name.into(), Some(Guarded::new(Arc::new(value))))
     }
 
     fn insert(&self, name: String, value: Value) -> bool {
@@ -52,18 +53,21 @@ impl Tags {
     /// The value. `None` where there is none, or one of another type; [`Tags::has`] tells whether
     /// the name is there.
     pub fn get<T: Any + Send + Sync>(&self, name: &str) -> Option<Arc<T>> {
-        let value = lock(&self.0).get(name)?.clone()?;
+        let value = lock(&self.0).get(name)?.as_ref()?.get()?.clone();
         value.downcast().ok()
     }
 
     /// Takes a name away. Whether it was there.
     pub fn remove(&self, name: &str) -> bool {
-        lock(&self.0).remove(name).is_some()
+        // Dropped when nothing is locked: it is the application's.
+        let value = lock(&self.0).remove(name);
+        value.is_some()
     }
 
     /// Takes all away.
     pub fn clear(&self) {
-        lock(&self.0).clear();
+        let all = std::mem::take(&mut *lock(&self.0));
+        drop(all);
     }
 
     /// All names, in order.

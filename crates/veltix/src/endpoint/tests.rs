@@ -11,7 +11,7 @@ use mio::Poll;
 use super::client_core::ClientCore;
 use super::config::{BufferSize, ClientConfig, ServerConfig};
 use super::pool::Job;
-use super::reactor::{FIRST_TOKEN, Reactor, WAKE};
+use super::reactor::{FIRST_TOKEN, Party, Reactor, WAKE};
 use super::server_core::ServerCore;
 use super::shared::{Command, Inbox, Shared};
 use crate::error::{CloseReason, Error};
@@ -354,4 +354,40 @@ fn of_addresses_that_all_fail_the_most_telling_is_told() {
     saying.join().unwrap();
     shared.stop();
     running.join().unwrap();
+}
+
+#[test]
+fn what_callbacks_and_tags_hold_may_panic_when_it_ends() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("at its end");
+        }
+    }
+    let mut reactor = reactor();
+    let core = core(&reactor, |_| {});
+    let bomb = || {
+        let bomb = Bomb;
+        move || {
+            let _ = &bomb;
+        }
+    };
+    let [recv, route, connect, disconnect] = [(); 4].map(|()| bomb());
+    core.handlers.set_recv(Arc::new(move |_, _| recv()));
+    core.handlers.set_connect(Arc::new(move |_| connect()));
+    core.handlers
+        .set_disconnect(Arc::new(move |_, _| disconnect()));
+    core.handlers.route(CHAT, Arc::new(move |_, _| route()));
+    let (token, _peer) = greeted(&mut reactor, &core);
+    let client = core.clients().remove(0);
+    client.tags().add_value("bomb", Bomb);
+    drop((core, client));
+    let Party::Server(peer) = &reactor.entries[&token].party else {
+        panic!("no server");
+    };
+    while Arc::strong_count(peer) > 1 {
+        thread::yield_now();
+    }
+    // Nobody else holds any of it.
+    reactor.cut(token);
 }
