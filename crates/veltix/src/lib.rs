@@ -11,6 +11,7 @@ pub mod frames;
 #[cfg(feature = "logger")]
 pub mod logger;
 mod message;
+mod room;
 pub mod session;
 mod stream;
 

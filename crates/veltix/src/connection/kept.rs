@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::message::Response;
+use crate::room;
 
-/// What a message takes beside its content: its place, twice for a table that grows, and the
-/// allocator's own.
-const OVERHEAD: usize = 2 * size_of::<Response>() + 2 * 16;
 /// Messages in the order in which they came.
 pub(super) struct Kept {
     messages: VecDeque<Response>,
@@ -22,8 +20,7 @@ impl Kept {
         Self {
             messages: VecDeque::new(),
             bytes: 0,
-            // With no room at all not even a greeting would be read.
-            most: most.max(1),
+            most,
             shut: false,
         }
     }
@@ -59,15 +56,14 @@ impl Kept {
         self.messages.is_empty()
     }
 
-    /// Whether nothing more is to be read, until something is taken. A reply that is waited for may
-    /// lie behind messages.
+    /// Whether nothing more is to be read, until something is taken.
     pub(super) fn is_full(&self, awaited: bool) -> bool {
-        self.bytes >= self.most.saturating_mul(if awaited { 2 } else { 1 })
+        room::is_full(self.bytes, self.most, awaited)
     }
 }
 
 fn cost(message: &Response) -> usize {
-    OVERHEAD + message.content.capacity()
+    room::cost::<Response>(message.content.capacity())
 }
 
 #[cfg(test)]

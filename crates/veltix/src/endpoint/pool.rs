@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 use super::guarded::guarded;
 use super::lock;
 use crate::message::Response;
+use crate::room;
 
 const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 10 });
 /// How much of one connection runs before the next one's turn.
 const BATCH: usize = 256;
-/// The share of memory that a message has beside its content.
-const OVERHEAD: usize = 64;
-/// Beyond this nothing more is read from a connection, until its callbacks have caught up; beyond twice
-/// as much while a callback waits for a reply over its own connection.
+/// So much is kept of a connection, and nothing more is read until its callbacks have caught up; twice
+/// as much while a callback waits for a reply over it.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Something for an owner to do.
@@ -35,8 +34,8 @@ pub(crate) enum Job {
 impl Job {
     fn cost(&self) -> usize {
         match self {
-            Self::Message(response) => OVERHEAD + response.content.len(),
-            _ => OVERHEAD,
+            Self::Message(response) => room::cost::<Self>(response.content.capacity()),
+            _ => room::cost::<Self>(0),
         }
     }
 }
@@ -67,8 +66,7 @@ impl Mailbox {
     pub(crate) fn has_room(&self, most: Option<usize>, awaited: bool) -> bool {
         let mut contents = lock(&self.0);
         let most = most.map_or(MAX_BYTES, |most| most.min(MAX_BYTES));
-        let limit = if awaited { 2 * most } else { most };
-        contents.refused = (contents.bytes > limit).then_some(most);
+        contents.refused = room::is_full(contents.bytes, most, awaited).then_some(most);
         contents.refused.is_none()
     }
 }
@@ -311,8 +309,9 @@ mod tests {
         wait_for_rest(&pool);
         // What a worker does that has not taken its next work yet.
         let more = owner();
-        lock(&more.mailbox().0).jobs.push_back(tell(&results, 2));
-        lock(&more.mailbox().0).bytes += OVERHEAD;
+        let job = tell(&results, 2);
+        lock(&more.mailbox().0).bytes += job.cost();
+        lock(&more.mailbox().0).jobs.push_back(job);
         pool.queue_again(more);
         pool.submit(owner(), [tell(&results, 3)]);
         assert_eq!((ran.recv(), ran.recv()), (Ok(2), Ok(3)));
@@ -339,6 +338,32 @@ mod tests {
         assert_eq!(ran.recv(), Ok(1));
         pool.stop();
     }
+    #[test]
+    fn messages_without_content_take_room_too() {
+        let pool = Pool::with(1, |_| Err(io::ErrorKind::WouldBlock.into()));
+        let owner = owner();
+        let mut count = 0;
+        for awaited in [false, true] {
+            while owner.mailbox().has_room(None, awaited) {
+                let nothing = Response {
+                    message_type: crate::message::MessageType::of(200),
+                    content: Vec::new(),
+                    timestamp_ms: 0,
+                    received_at_ms: 0,
+                    crc: 0,
+                    request_id: crate::message::RequestId(0),
+                };
+                pool.submit(Arc::clone(&owner), [Job::Message(nothing)]);
+                count += 1;
+            }
+            // A queue that grows has twice the places that it needs.
+            let most = MAX_BYTES * if awaited { 2 } else { 1 };
+            assert!(count * 2 * size_of::<Job>() <= most, "{count}");
+        }
+        // Or nothing would ever be read.
+        assert!(Mailbox::default().has_room(Some(0), false));
+    }
+
     /// An owner whose end panics, and panics with something whose end does.
     struct Bomb(Mailbox);
 

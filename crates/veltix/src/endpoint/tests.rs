@@ -1,27 +1,26 @@
 //! Turns of the endpoint's thread, one at a time.
 
+mod addresses;
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::Poll;
 
-use super::client_core::ClientCore;
-use super::config::{BufferSize, ClientConfig, ServerConfig};
+use super::config::{BufferSize, ServerConfig};
 use super::pool::Job;
 use super::reactor::{FIRST_TOKEN, Party, Reactor, WAKE};
 use super::server_core::ServerCore;
-use super::shared::{Command, Inbox, Shared};
-use crate::error::{CloseReason, Error};
+use super::shared::{Inbox, Shared};
+use crate::error::CloseReason;
 use crate::frames::Wire;
 use crate::message::{MessageType, RequestId, Response};
 use crate::session::{Options, Role, Session};
 
 const CHAT: MessageType = MessageType::of(200);
-/// Longer than anything takes on the slowest machine.
-const LONG: Duration = Duration::from_secs(30);
 
 fn reactor() -> Reactor {
     let poll = Poll::new().unwrap();
@@ -256,104 +255,6 @@ fn who_goes_on_after_the_end_is_cut_off() {
         reactor.read(token, true);
     }
     assert!(flood.join().unwrap() < 256);
-}
-
-/// A client that has begun to connect to this port, and what it has the reactor do.
-fn dials(reactor: &Reactor, port: u16) -> (Arc<ClientCore>, u64, JoinHandle<Result<(), Error>>) {
-    let mut config = ClientConfig::new("127.0.0.1", port);
-    // An address that says nothing is left for the others; the last one has its time to greet.
-    config.connect_timeout = Duration::from_secs(2);
-    config.session.handshake_timeout = 10 * LONG;
-    let core = ClientCore::new(config, &reactor.shared);
-    let connecting = {
-        let core = Arc::clone(&core);
-        thread::spawn(move || core.connect())
-    };
-    let mut inbox = Inbox::default();
-    let epoch = loop {
-        reactor.shared.take(&mut inbox);
-        match inbox.commands.pop() {
-            Some(Command::Dial(_, epoch, _)) => break epoch,
-            _ => thread::yield_now(),
-        }
-    };
-    (core, epoch, connecting)
-}
-
-#[test]
-fn a_client_finds_the_address_at_which_it_is_greeted() {
-    let listen = || {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, address)
-    };
-    let (_mute, mute) = listen();
-    let (mad, nonsense) = listen();
-    let (other, another_version) = listen();
-    let (good, address) = listen();
-    let saying = thread::spawn(move || {
-        let hello = |payload: &[u8]| {
-            let mut bytes = Vec::new();
-            Wire::V1.encode(MessageType::HELLO, RequestId(1), 0, payload, &mut bytes);
-            bytes
-        };
-        let words = [
-            b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-            hello(b"\x00\x059.9.9"),
-        ];
-        let words = [&words[0], &words[1], &hello(b"\x00\x051.6.3")];
-        let said = [mad, other, good].into_iter().zip(words);
-        said.map(|(listener, words)| {
-            let (mut socket, _) = listener.accept().unwrap();
-            socket.write_all(words).unwrap();
-            // Until it has answered, or ended.
-            let _ = socket.read(&mut [0; 100]);
-            socket
-        })
-        .collect::<Vec<_>>()
-    });
-    let reactor = reactor();
-    let (core, epoch, connecting) = dials(&reactor, address.port());
-    let all = vec![mute, nonsense, another_version, address];
-    let dial = Command::Dial(Arc::clone(&core), epoch, all);
-    assert!(reactor.shared.begin(dial));
-    let shared = Arc::clone(&reactor.shared);
-    let running = thread::spawn(move || reactor.run());
-    let _sockets = saying.join().unwrap();
-    connecting.join().unwrap().unwrap();
-    shared.stop();
-    running.join().unwrap();
-}
-
-#[test]
-fn of_addresses_that_all_fail_the_most_telling_is_told() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    // Connected, so that nobody else has its port, and nobody listens there.
-    let silent = std::net::TcpStream::connect(address).unwrap();
-    let refuses = silent.local_addr().unwrap();
-    let (_, _) = listener.accept().unwrap();
-    let saying = thread::spawn(move || {
-        let (mut socket, _) = listener.accept().unwrap();
-        socket
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .unwrap();
-        let _ = socket.read(&mut [0; 100]);
-    });
-    let reactor = reactor();
-    let (core, epoch, connecting) = dials(&reactor, address.port());
-    let dial = Command::Dial(core, epoch, vec![refuses, address, refuses]);
-    assert!(reactor.shared.begin(dial));
-    let shared = Arc::clone(&reactor.shared);
-    let running = thread::spawn(move || reactor.run());
-    let failed = connecting.join().unwrap();
-    let Err(Error::Closed(reason)) = failed else {
-        panic!("{failed:?}");
-    };
-    assert!(!matches!(reason, CloseReason::Network(_)), "{reason:?}");
-    saying.join().unwrap();
-    shared.stop();
-    running.join().unwrap();
 }
 
 #[test]

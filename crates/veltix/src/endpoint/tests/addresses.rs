@@ -1,0 +1,114 @@
+//! A client on its way to a server that may be in several places.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::reactor;
+use crate::endpoint::client_core::ClientCore;
+use crate::endpoint::config::ClientConfig;
+use crate::endpoint::reactor::Reactor;
+use crate::endpoint::shared::{Command, Inbox};
+use crate::error::{CloseReason, Error};
+use crate::frames::Wire;
+use crate::message::{MessageType, RequestId};
+
+/// A client that has begun to connect to this port, and what it has the reactor do.
+fn dials(reactor: &Reactor, port: u16) -> (Arc<ClientCore>, u64, JoinHandle<Result<(), Error>>) {
+    let mut config = ClientConfig::new("127.0.0.1", port);
+    // One that says nothing is left for the others; the last one has all of the handshake's time.
+    config.connect_timeout = Duration::from_secs(2);
+    config.session.handshake_timeout = Duration::from_secs(300);
+    let core = ClientCore::new(config, &reactor.shared);
+    let connecting = {
+        let core = Arc::clone(&core);
+        thread::spawn(move || core.connect())
+    };
+    let mut inbox = Inbox::default();
+    let epoch = loop {
+        reactor.shared.take(&mut inbox);
+        match inbox.commands.pop() {
+            Some(Command::Dial(_, epoch, _)) => break epoch,
+            _ => thread::yield_now(),
+        }
+    };
+    (core, epoch, connecting)
+}
+
+#[test]
+fn a_client_finds_the_address_at_which_it_is_greeted() {
+    let listen = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    };
+    let (_mute, mute) = listen();
+    let (mad, nonsense) = listen();
+    let (other, another_version) = listen();
+    let (good, address) = listen();
+    let saying = thread::spawn(move || {
+        let hello = |payload: &[u8]| {
+            let mut bytes = Vec::new();
+            Wire::V1.encode(MessageType::HELLO, RequestId(1), 0, payload, &mut bytes);
+            bytes
+        };
+        let words = [
+            b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+            hello(b"\x00\x059.9.9"),
+        ];
+        let words = [&words[0], &words[1], &hello(b"\x00\x051.6.3")];
+        let said = [mad, other, good].into_iter().zip(words);
+        said.map(|(listener, words)| {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(words).unwrap();
+            // Until it has answered, or ended.
+            let _ = socket.read(&mut [0; 100]);
+            socket
+        })
+        .collect::<Vec<_>>()
+    });
+    let reactor = reactor();
+    let (core, epoch, connecting) = dials(&reactor, address.port());
+    let all = vec![mute, nonsense, another_version, address];
+    let dial = Command::Dial(Arc::clone(&core), epoch, all);
+    assert!(reactor.shared.begin(dial));
+    let shared = Arc::clone(&reactor.shared);
+    let running = thread::spawn(move || reactor.run());
+    let _sockets = saying.join().unwrap();
+    connecting.join().unwrap().unwrap();
+    shared.stop();
+    running.join().unwrap();
+}
+
+#[test]
+fn of_addresses_that_all_fail_the_most_telling_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Connected, so that nobody else has its port, and nobody listens there.
+    let silent = TcpStream::connect(address).unwrap();
+    let refuses = silent.local_addr().unwrap();
+    let (_, _) = listener.accept().unwrap();
+    let saying = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+        let _ = socket.read(&mut [0; 100]);
+    });
+    let reactor = reactor();
+    let (core, epoch, connecting) = dials(&reactor, address.port());
+    let dial = Command::Dial(core, epoch, vec![refuses, address, refuses]);
+    assert!(reactor.shared.begin(dial));
+    let shared = Arc::clone(&reactor.shared);
+    let running = thread::spawn(move || reactor.run());
+    let failed = connecting.join().unwrap();
+    let Err(Error::Closed(reason)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(!matches!(reason, CloseReason::Network(_)), "{reason:?}");
+    saying.join().unwrap();
+    shared.stop();
+    running.join().unwrap();
+}
