@@ -41,11 +41,15 @@ pub(super) struct ServerState {
     /// By the listener: itself, and those who came by it and have greeted, until what was sent to them
     /// is written or cannot be.
     open: BTreeMap<usize, usize>,
-    /// Clients to whom not all was written.
-    pub(super) lost: usize,
+    /// Clients to whom not all was written, by the listener by which they came.
+    lost: BTreeMap<usize, usize>,
 }
 
 impl ServerState {
+    fn lost_by(&self, last: usize) -> usize {
+        self.lost.range(..=last).map(|(_, count)| count).sum()
+    }
+
     pub(super) fn begins(&mut self, listener: usize) {
         *self.open.entry(listener).or_default() += 1;
     }
@@ -91,7 +95,9 @@ impl ServerCore {
     /// A connection is at its end: all is written, or it is cut. Once for each that has joined.
     pub(super) fn ended(&self, listener: usize, lost: bool) {
         let mut state = lock(&self.state);
-        state.lost += usize::from(lost);
+        if lost {
+            *state.lost.entry(listener).or_default() += 1;
+        }
         state.ends(listener);
         self.changed.notify_all();
     }
@@ -114,7 +120,7 @@ impl ServerCore {
         let Some(last) = state.open.last_key_value().map(|(last, _)| *last) else {
             return true;
         };
-        let lost = state.lost;
+        let lost = state.lost_by(last);
         let timeout = self.config.close_timeout.saturating_add(GRACE);
         let (state, waited) = self
             .changed
@@ -123,7 +129,7 @@ impl ServerCore {
                 first.is_some_and(|(first, _)| *first <= last)
             })
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        !waited.timed_out() && state.lost == lost
+        !waited.timed_out() && state.lost_by(last) == lost
     }
 }
 

@@ -292,3 +292,24 @@ fn what_callbacks_and_tags_hold_may_panic_when_it_ends() {
     // Nobody else holds any of it.
     reactor.cut(token);
 }
+
+#[test]
+fn what_is_lost_after_a_server_was_started_again_is_no_loss_of_before() {
+    let core = core(&reactor(), |_| {});
+    core.joined(1);
+    let (begins, begun) = channel();
+    let closing = {
+        let core = Arc::clone(&core);
+        thread::spawn(move || {
+            let state = core.state.lock().unwrap();
+            begins.send(()).unwrap();
+            core.wait_for_close(state)
+        })
+    };
+    begun.recv().unwrap();
+    // It waits as soon as anybody else can come in.
+    core.joined(2);
+    core.ended(2, true);
+    core.ended(1, false);
+    assert!(closing.join().unwrap());
+}
