@@ -177,7 +177,6 @@ impl ClientCore {
     pub(super) fn established(&self, epoch: u64, link: &Arc<Link>) -> bool {
         let mut state = lock(&self.state);
         if state.epoch != epoch {
-            link.ask_to_close();
             return false;
         }
         state.phase = Phase::Connected;

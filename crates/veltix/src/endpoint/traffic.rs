@@ -171,10 +171,11 @@ impl Reactor {
         };
         let link = Arc::clone(&entry.link);
         let party = entry.party.clone();
+        let mut wanted = true;
         for event in self.events.drain(..) {
             match event {
                 Event::Connected => {
-                    let wanted = match &party {
+                    wanted = match &party {
                         Party::Server(peer) => peer.connected(),
                         Party::Client(core, epoch) => core.established(*epoch, &link),
                     };
@@ -190,6 +191,10 @@ impl Reactor {
             }
         }
         self.hand_over(&party);
+        if !wanted {
+            // At once: what it says from now on comes after the end that was told.
+            self.close_gently(token);
+        }
     }
 
     pub(super) fn hand_over(&mut self, party: &Party) {

@@ -3,17 +3,25 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::reactor;
+use super::{arrives, frame, reactor};
 use crate::endpoint::client_core::ClientCore;
 use crate::endpoint::config::ClientConfig;
+use crate::endpoint::pool::Job;
 use crate::endpoint::reactor::Reactor;
 use crate::endpoint::shared::{Command, Inbox};
 use crate::error::{CloseReason, Error};
 use crate::frames::Wire;
 use crate::message::{MessageType, RequestId};
+
+fn hello(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Wire::V1.encode(MessageType::HELLO, RequestId(1), 0, payload, &mut bytes);
+    bytes
+}
 
 /// A client that has begun to connect to this port, and what it has the reactor do.
 fn dials(reactor: &Reactor, port: u16) -> (Arc<ClientCore>, u64, JoinHandle<Result<(), Error>>) {
@@ -49,11 +57,6 @@ fn a_client_finds_the_address_at_which_it_is_greeted() {
     let (other, another_version) = listen();
     let (good, address) = listen();
     let saying = thread::spawn(move || {
-        let hello = |payload: &[u8]| {
-            let mut bytes = Vec::new();
-            Wire::V1.encode(MessageType::HELLO, RequestId(1), 0, payload, &mut bytes);
-            bytes
-        };
         let words = [
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
             hello(b"\x00\x059.9.9"),
@@ -111,4 +114,36 @@ fn of_addresses_that_all_fail_the_most_telling_is_told() {
     saying.join().unwrap();
     shared.stop();
     running.join().unwrap();
+}
+
+#[test]
+fn a_client_that_was_called_off_hears_nothing_of_a_server_that_greets_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut reactor = reactor();
+    let (core, epoch, connecting) = dials(&reactor, address.port());
+    let (events, happened) = channel();
+    let (ends, last) = (events.clone(), events.clone());
+    core.handlers
+        .set_recv(Arc::new(move |_| events.send("message").unwrap()));
+    core.handlers
+        .set_disconnect(Arc::new(move |_| ends.send("end").unwrap()));
+    reactor.dial(Arc::clone(&core), epoch, vec![address]);
+    let (mut peer, _) = listener.accept().unwrap();
+    let token = *reactor.dialing.keys().next().unwrap();
+    while reactor.dialing.contains_key(&token) {
+        reactor.dialled(token);
+        thread::yield_now();
+    }
+    assert!(core.disconnect().is_none());
+    assert!(connecting.join().unwrap().is_err());
+    for words in [hello(b"\x00\x051.6.3"), frame(b"news")] {
+        peer.write_all(&words).unwrap();
+        arrives(&reactor, token, words.len());
+        reactor.read(token, true);
+    }
+    let last = Job::Call(Box::new(move || last.send("last").unwrap()));
+    reactor.shared.submit(core, [last]);
+    let told: Vec<_> = happened.iter().take(2).collect();
+    assert_eq!(told, ["end", "last"]);
 }
