@@ -65,15 +65,21 @@ impl Endpoint {
     }
 
     /// The one that a process has for all servers and clients that name no other. It exists while
-    /// somebody uses it.
+    /// somebody uses it; after [`Endpoint::shutdown`] of it this is another one.
     pub fn shared() -> Result<Self, Error> {
         static SHARED: Mutex<Weak<Running>> = Mutex::new(Weak::new());
-        let mut shared = lock(&SHARED);
-        if let Some(running) = shared.upgrade() {
+        Self::at(&SHARED)
+    }
+
+    fn at(place: &Mutex<Weak<Running>>) -> Result<Self, Error> {
+        let mut place = lock(place);
+        if let Some(running) = place.upgrade()
+            && !running.shared.is_stopping()
+        {
             return Ok(Self(running));
         }
         let endpoint = Self::new(&EndpointConfig::default())?;
-        *shared = Arc::downgrade(&endpoint.0);
+        *place = Arc::downgrade(&endpoint.0);
         Ok(endpoint)
     }
 

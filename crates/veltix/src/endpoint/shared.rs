@@ -101,6 +101,10 @@ impl Shared {
         self.wake();
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.inbox).stopping
+    }
+
     pub(super) fn mark(&self, token: usize) {
         lock(&self.inbox).marked.push(token);
         self.wake();

@@ -15,6 +15,7 @@ use super::pool::Job;
 use super::reactor::{FIRST_TOKEN, Party, Reactor, WAKE};
 use super::server_core::ServerCore;
 use super::shared::{Inbox, Shared};
+use super::{Endpoint, Server};
 use crate::error::CloseReason;
 use crate::frames::Wire;
 use crate::message::{MessageType, RequestId, Response};
@@ -312,4 +313,15 @@ fn what_is_lost_after_a_server_was_started_again_is_no_loss_of_before() {
     core.ended(2, true);
     core.ended(1, false);
     assert!(closing.join().unwrap());
+}
+
+#[test]
+fn whoever_asks_for_the_shared_endpoint_gets_one_that_runs() {
+    let place = std::sync::Mutex::default();
+    let first = Endpoint::at(&place).unwrap();
+    assert!(Arc::ptr_eq(&first.0, &Endpoint::at(&place).unwrap().0));
+    assert!(first.shutdown(Duration::from_secs(30)));
+    let second = Endpoint::at(&place).unwrap();
+    let server = Server::on(&second, ServerConfig::new("127.0.0.1", 0));
+    server.start().unwrap();
 }
