@@ -1,6 +1,6 @@
 //! The server that an application uses.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use super::config::ServerConfig;
 use super::server_core::ServerCore;
 use super::shared::{Command, listen};
 use super::{Endpoint, lock};
+use crate::address::Address;
 use crate::error::{CloseReason, Error};
 use crate::frames::Wire;
 use crate::message::{MessageType, Request, RequestId, Response};
@@ -82,15 +83,14 @@ impl Server {
 
     /// Listens from now on. What the system refuses is told here.
     pub fn start(&self) -> Result<(), Error> {
+        let config = &self.core.config;
+        // The system takes its time for a name, and others ask where it listens meanwhile.
+        let candidates = Address::new(config.host.as_str(), config.port).resolve()?;
         let mut state = lock(&self.core.state);
         if state.listening.is_some() {
             return Err(Error::WrongState("the server was started before"));
         }
-        let config = &self.core.config;
         let mut last = Error::BadAddress("has a host without addresses".to_owned());
-        let candidates = (config.host.as_str(), config.port)
-            .to_socket_addrs()
-            .map_err(|error| Error::BadAddress(format!("has a host that is not found: {error}")))?;
         for candidate in candidates {
             match listen(candidate) {
                 Ok(listener) => {
