@@ -43,6 +43,37 @@ pub struct DisconnectState {
 
 /// A client. Callbacks run in order, and never hold up what arrives. Routes, callbacks and
 /// [`Sender`]s outlive a connection, and serve the next one.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use superstream_veltix::{Client, ClientConfig, MessageType, Request};
+///
+/// const GREETING: MessageType = MessageType::of(200);
+/// const QUESTION: MessageType = MessageType::of(201);
+///
+/// # fn main() -> Result<(), superstream_veltix::Error> {
+/// let mut config = ClientConfig::from_url("veltix://127.0.0.1:8080")?;
+/// config.retry = 10;
+/// let client = Client::new(config)?;
+/// client.route(GREETING, |greeting| println!("{:?}", greeting.text()));
+/// client.on_disconnect(|state| {
+///     println!("attempt {}: {}", state.attempt, state.cause);
+/// });
+/// client.connect()?;
+///
+/// let question = Request::new(QUESTION, "are you well?");
+/// let answer = client.send_and_wait(&question, Duration::from_secs(5))?;
+/// println!("{:?} after {:?}", answer.text(), client.ping_server(Duration::from_secs(5))?);
+///
+/// // For a callback or another thread.
+/// let sender = client.sender();
+/// sender.send(&Request::new(GREETING, "hello"))?;
+/// if !client.disconnect() {
+///     eprintln!("something was not written in time");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Client {
     core: Arc<ClientCore>,
     _endpoint: Endpoint,

@@ -36,7 +36,8 @@ impl ClientInfo {
         &self.0.link
     }
 
-    /// Different for each connection of a process.
+    /// Different for each connection of an [`Endpoint`](crate::Endpoint), for ever. Those of two
+    /// endpoints may be the same.
     pub fn id(&self) -> u64 {
         self.0.link.token as u64
     }

@@ -33,7 +33,8 @@ pub enum PerformanceMode {
     Balanced,
     /// The caller writes everything at once; and for 50 microseconds after a message the endpoint's
     /// thread, and whoever waits for a reply, look for the next without a pause: the shortest round
-    /// trip, for processor time. It costs none while nothing is said.
+    /// trip, for processor time. It costs none while nothing is said. With TLS it is the endpoint's
+    /// thread that writes, as with `Low`: only one thread can encrypt.
     High,
     /// As `Balanced`.
     Auto,

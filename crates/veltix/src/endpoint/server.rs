@@ -19,6 +19,37 @@ use crate::session::now_ms;
 ///
 /// They get the client that they are about, and can send to it; one that needs the server itself
 /// should hold a [`Weak`](std::sync::Weak), or neither will ever be dropped.
+///
+/// ```
+/// use superstream_veltix::{MessageType, Request, Server, ServerConfig};
+///
+/// const GREETING: MessageType = MessageType::of(200);
+/// const QUESTION: MessageType = MessageType::of(201);
+///
+/// # fn main() -> Result<(), superstream_veltix::Error> {
+/// let server = Server::new(ServerConfig::new("127.0.0.1", 0))?;
+/// server.on_connect(|client| {
+///     client.tags().add("new");
+///     if let Err(error) = client.send(&Request::new(GREETING, "welcome")) {
+///         eprintln!("{client:?}: {error}");
+///     }
+/// });
+/// server.route(QUESTION, |client, question| {
+///     let answer = Request::reply_to(&question, QUESTION, "yes");
+///     if let Err(error) = client.send(&answer) {
+///         eprintln!("{client:?}: {error}");
+///     }
+/// });
+/// server.on_disconnect(|client, reason| println!("{client:?} is gone: {reason}"));
+/// server.start()?;
+/// println!("listening on {:?}", server.local_addr());
+///
+/// let told = server.broadcast(&Request::new(GREETING, "to all"), &[]);
+/// println!("to {} clients; {} could not be told", told.sent, told.failed.len());
+/// assert!(server.close_all(), "something was not written in time");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     core: Arc<ServerCore>,
     _endpoint: Endpoint,
