@@ -14,7 +14,7 @@ use crate::ask::ask;
 use crate::body::Order;
 use crate::directory::{Directory, ServiceError};
 use crate::problem::ApiError;
-use crate::veltix::{Links, ask_to_report};
+use crate::veltix::{Links, ask_clients_to_report};
 use crate::view::ListQuery;
 
 /// Where updates are made.
@@ -118,6 +118,8 @@ struct Reached {
     clients: usize,
     /// Those of them that are on a link of this instance of the service now.
     reached: usize,
+    /// Those that another instance has on a link, as far as the store knows. It tells them.
+    elsewhere: usize,
 }
 
 async fn update(
@@ -130,10 +132,12 @@ async fn update(
     ask(directory, move |directory| {
         let clients = wanted.clients(directory)?;
         let made = directory.push_updates(&clients, &update.kind, &update.payload)?;
-        let clients: Vec<_> = made.into_iter().map(|(client, _)| client).collect();
+        let here = made.iter().filter(|made| !made.is_elsewhere);
+        let here: Vec<_> = here.map(|made| made.hash.clone()).collect();
         Ok(Reached {
-            clients: clients.len(),
-            reached: links.of_all(&clients).iter().map(|(_, c)| c.len()).sum(),
+            clients: made.len(),
+            reached: links.of_all(&here).iter().map(|(_, c)| c.len()).sum(),
+            elsewhere: made.len() - here.len(),
         })
     })
     .await
@@ -145,15 +149,19 @@ async fn report_now(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Reached>, ApiError> {
     let wanted = Wanted::of(query.as_deref())?;
-    let clients = ask(directory, move |directory| wanted.clients(directory)).await?;
-    let peers = links.of_all(&clients);
-    let reached = Reached {
-        clients: clients.len(),
-        reached: peers.iter().map(|(_, clients)| clients.len()).sum(),
-    };
-    let peers = peers.into_iter().map(|(peer, of)| (peer, Some(of)));
-    tokio::spawn(ask_to_report(peers.collect()));
-    Ok(Json(reached))
+    let (mut clients, elsewhere) = ask(directory, move |directory| {
+        let clients = wanted.clients(directory)?;
+        let elsewhere = directory.want_elsewhere(&clients)?;
+        Ok((clients, elsewhere))
+    })
+    .await?;
+    let all = clients.len();
+    clients.retain(|client| !elsewhere.contains(client));
+    Ok(Json(Reached {
+        clients: all,
+        reached: ask_clients_to_report(&links, &clients),
+        elsewhere: elsewhere.len(),
+    }))
 }
 
 /// Whom something is for.

@@ -1,5 +1,6 @@
 //! What there is to do for clients that are on a link, and what is sent to them there.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
@@ -9,10 +10,13 @@ use superstream_protocol::Update;
 use tokio::sync::watch;
 
 use super::{Directory, MAX_UPDATES_UNDER_WAY, ServiceError};
+use crate::store::{Errand, Made};
 use crate::view::ListQuery;
 
 /// Updates that are made at once, for as many clients.
 const TOGETHER: usize = 100;
+/// Clients that are wanted at once: that costs less than an update.
+const WANTED_TOGETHER: usize = 1_000;
 /// What everybody else has of the store in between.
 const BREATH: Duration = Duration::from_millis(5);
 /// How often it is looked whether those that carry updates have caught up.
@@ -26,14 +30,32 @@ impl Directory {
     pub fn put_on_link(
         &self,
         clients: &[String],
-        instance: i64,
     ) -> Result<Vec<Option<Option<String>>>, ServiceError> {
-        Ok(self.store.put_on_link(clients, instance)?)
+        Ok(self.store.put_on_link(clients)?)
     }
 
     /// The last link that these clients were on has ended. Tells how many were there until then.
-    pub fn lose(&self, clients: &[String], instance: i64) -> Result<usize, ServiceError> {
-        Ok(self.store.lose(clients, instance)?)
+    pub fn lose(&self, clients: &[String]) -> Result<usize, ServiceError> {
+        Ok(self.store.lose(clients)?)
+    }
+
+    /// Has other instances ask those of these clients to report that they have on a link. Tells which
+    /// these are.
+    pub fn want_elsewhere(&self, clients: &[String]) -> Result<HashSet<String>, ServiceError> {
+        let mut wanted = HashSet::new();
+        for together in clients.chunks(WANTED_TOGETHER) {
+            if !wanted.is_empty() {
+                sleep(BREATH);
+            }
+            wanted.extend(self.store.want_elsewhere(together)?);
+        }
+        Ok(wanted)
+    }
+
+    /// What other instances have for clients that are on a link of this one, for so many of them at
+    /// most. Each is given once.
+    pub fn errands(&self, most: usize) -> Result<Vec<Errand>, ServiceError> {
+        Ok(self.store.errands(most)?)
     }
 
     /// The service stops: what is done for many is not begun for more of them.
@@ -61,17 +83,17 @@ impl Directory {
     ) -> Result<u64, ServiceError> {
         let made = self.push_updates(&[client.to_owned()], kind, payload)?;
         made.first()
-            .map(|(_, sequence)| *sequence)
+            .map(|made| made.sequence)
             .ok_or(ServiceError::UnknownClient)
     }
 
-    /// The same for many. The answer is those that are known, with the numbers.
+    /// The same for many. The answer has those that are known.
     pub fn push_updates(
         &self,
         clients: &[String],
         kind: &str,
         payload: &str,
-    ) -> Result<Vec<(String, u64)>, ServiceError> {
+    ) -> Result<Vec<Made>, ServiceError> {
         let mut all = Vec::with_capacity(clients.len());
         let mut pauses = PAUSES;
         for together in clients.chunks(TOGETHER) {
@@ -92,14 +114,14 @@ impl Directory {
                 Err(error) if all.is_empty() => return Err(error.into()),
                 Err(error) => return Err(ServiceError::Partly(all.len(), error)),
             };
-            for (client, sequence) in &made {
+            for made in &made {
                 let update = Update {
-                    sequence: *sequence,
+                    sequence: made.sequence,
                     kind: kind.to_owned(),
                     payload: payload.to_owned(),
                 };
                 // Where nobody carries updates to clients, they wait for a question.
-                let _ = self.updated.send((client.clone(), update));
+                let _ = self.updated.send((made.hash.clone(), update));
             }
             all.extend(made);
         }

@@ -18,6 +18,7 @@ mod totals;
 mod updates;
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,9 +27,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use clients::Manner;
 pub use figures::Figures;
+pub use links::Errand;
 pub use quiet::{KindTold, Looks, START_ALONE, Sought};
 pub use reports::Receipt;
 pub use totals::{KindTotals, Totals};
+pub use updates::Made;
 
 /// Errors kept for one client; the oldest make room.
 pub const MAX_ERRORS_PER_CLIENT: usize = 100;
@@ -108,6 +111,9 @@ pub struct Store {
     connection: Mutex<Connection>,
     /// How often clients are told to report from now on.
     report_interval: Duration,
+    /// Tells this instance of the service from others with the same file, and from itself before a
+    /// restart.
+    instance: i64,
 }
 
 impl Store {
@@ -127,6 +133,8 @@ impl Store {
         Ok(Self {
             connection: Mutex::new(connection),
             report_interval,
+            // The one source of chance that cannot fail.
+            instance: RandomState::new().hash_one(0).cast_signed(),
         })
     }
 

@@ -14,11 +14,12 @@ use super::StoreError;
 const APPLICATION: i32 = 0x5353_5452;
 /// What makes each version out of the one before; the first out of nothing. A new database goes
 /// through all of them, so that a mended one is no different.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 /// The version that this service works with.
 const VERSION: i32 = STEPS.len() as i32;

@@ -1,37 +1,62 @@
 //! Updates wait here until their client asks for them.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use superstream_protocol::Update;
 
-use super::{MAX_UPDATES_PER_CLIENT, SEEN_STEP, Store, StoreError, find, millis, now_ms};
+use super::links::is_elsewhere;
+use super::{ClientId, MAX_UPDATES_PER_CLIENT, SEEN_STEP, Store, StoreError, find, millis, now_ms};
+
+/// An update that was made for a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The client's name.
+    pub hash: String,
+    /// The update's number.
+    pub sequence: u64,
+    /// The client is on a link of another instance, which tells it.
+    pub is_elsewhere: bool,
+}
 
 impl Store {
-    /// Has an update ready for each of these clients that is known. The answer is their sequence
-    /// numbers.
+    /// Has an update ready for each of these clients that is known.
     pub fn push_updates(
         &self,
         hashes: &[String],
         kind: &str,
         payload: &str,
-    ) -> Result<Vec<(String, u64)>, StoreError> {
+    ) -> Result<Vec<Made>, StoreError> {
+        let (now, interval) = (now_ms(), self.interval_ms());
+        let find = format!(
+            "SELECT id, {} FROM clients c WHERE hash = ?1",
+            is_elsewhere()
+        );
         self.change(|t| {
+            let mut find = t.prepare_cached(&find)?;
             let mut made = Vec::with_capacity(hashes.len());
             for hash in hashes {
-                let Some(client) = find(t, hash)? else {
+                let found = find.query_row(params![hash, self.instance, now, interval], |row| {
+                    Ok((row.get::<_, ClientId>(0)?, row.get(1)?))
+                });
+                let Some((client, is_elsewhere)) = found.optional()? else {
                     continue;
                 };
                 let sequence: u64 = t
                     .prepare_cached(
-                        "UPDATE clients SET last_update = last_update + 1 WHERE id = ?1 \
-                         RETURNING last_update",
+                        "UPDATE clients SET last_update = last_update + 1, news_after = CASE \
+                         WHEN ?2 THEN ifnull(news_after, last_update) ELSE news_after END \
+                         WHERE id = ?1 RETURNING last_update",
                     )?
-                    .query_row([client], |row| row.get(0))?;
+                    .query_row(params![client, is_elsewhere], |row| row.get(0))?;
                 t.prepare_cached("INSERT INTO updates VALUES (?1, ?2, ?3, ?4)")?
                     .execute(params![client, sequence, kind, payload])?;
                 let oldest = sequence.saturating_sub(MAX_UPDATES_PER_CLIENT);
                 t.prepare_cached("DELETE FROM updates WHERE client = ?1 AND sequence <= ?2")?
                     .execute(params![client, oldest])?;
-                made.push((hash.clone(), sequence));
+                made.push(Made {
+                    hash: hash.clone(),
+                    sequence,
+                    is_elsewhere,
+                });
             }
             Ok(made)
         })

@@ -12,7 +12,6 @@ mod links;
 mod push;
 mod talk;
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -26,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::rustls;
 
 pub use links::Links;
-pub use push::ask_to_report;
+pub use push::ask_clients_to_report;
 
 use crate::body::MAX_REPORTS_BODY;
 use crate::directory::Directory;
@@ -53,8 +52,6 @@ struct Post {
     directory: Arc<Directory>,
     links: Arc<Links>,
     token: Option<Arc<str>>,
-    /// Tells this instance from others with the same database, and from itself before a restart.
-    instance: i64,
     /// Held while clients come onto a link or are lost with one, here and in the store: a process may
     /// be back on a new link before the end of the old one is worked on.
     moving: Mutex<()>,
@@ -96,8 +93,6 @@ pub fn start(
         directory,
         links,
         token,
-        // The one source of chance that cannot fail.
-        instance: RandomState::new().hash_one(0).cast_signed(),
         moving: Mutex::default(),
         is_stopping: AtomicBool::new(false),
     });
@@ -116,6 +111,7 @@ pub fn start(
     let helpers = vec![
         tokio::spawn(post.clone().carry(post.directory.updated())),
         tokio::spawn(post.clone().follow(post.directory.rules_changed())),
+        tokio::spawn(post.clone().run_errands()),
         tokio::spawn(post.clone().look()),
     ];
     let started = server.start();
@@ -227,7 +223,7 @@ impl Post {
         if clients.is_empty() {
             return log::debug!("the link from {} ended: {reason}", peer.addr());
         }
-        match self.directory.lose(clients, self.instance) {
+        match self.directory.lose(clients) {
             Ok(lost) => {
                 self.directory.tally().link_lost(lost);
                 log::debug!(

@@ -10,12 +10,17 @@ use superstream_veltix::{ClientInfo, MessageType, Request};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
-use super::Post;
+use super::{Links, Post};
+use crate::ask::ask;
 
 /// Processes that are asked to report at once, and the pause before the next ones.
 const AT_ONCE: usize = 100;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked what other instances have for clients of this one, and for how many at once.
+const ERRANDS_INTERVAL: Duration = Duration::from_secs(1);
+const ERRANDS: usize = 1_000;
 
 impl Post {
     /// Carries updates to their clients as they are made.
@@ -23,20 +28,57 @@ impl Post {
         loop {
             match updates.recv().await {
                 Ok((client, update)) => self.update(&client, update),
+                // Which ones were missed is not known.
                 Err(RecvError::Lagged(_)) => {
-                    // Which ones were missed is not known.
-                    let post = self.clone();
-                    let told = tokio::task::spawn_blocking(move || {
-                        for client in post.links.clients() {
-                            post.tell_what_waits(&client);
-                        }
-                    });
-                    if let Err(error) = told.await {
-                        log::error!("updates were made too fast, and not all are told: {error}");
-                    }
+                    let clients = self.links.clients().into_iter();
+                    self.tell_all(clients.map(|client| (client, 0)).collect())
+                        .await;
                 }
                 Err(RecvError::Closed) => return,
             }
+        }
+    }
+
+    /// Does what other instances have for clients that are on links of this one.
+    pub async fn run_errands(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(ERRANDS_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            while self.run_some_errands().await == ERRANDS {}
+        }
+    }
+
+    /// Tells how many there were.
+    async fn run_some_errands(self: &Arc<Self>) -> usize {
+        let errands = ask(self.directory.clone(), |directory| {
+            directory.errands(ERRANDS)
+        });
+        // A fault of the store is in the log already.
+        let errands = errands.await.unwrap_or_default();
+        if errands.is_empty() {
+            return 0;
+        }
+        let wanted = errands.iter().filter(|errand| errand.is_wanted);
+        let wanted: Vec<_> = wanted.map(|errand| errand.hash.clone()).collect();
+        ask_clients_to_report(&self.links, &wanted);
+        let count = errands.len();
+        let news = errands.into_iter();
+        let news = news.filter_map(|errand| Some((errand.hash, errand.news_after?)));
+        self.tell_all(news.collect()).await;
+        count
+    }
+
+    /// Tells clients what waits for them after these updates, as far as they are on a link.
+    async fn tell_all(self: &Arc<Self>, clients: Vec<(String, u64)>) {
+        let post = self.clone();
+        let told = tokio::task::spawn_blocking(move || {
+            for (client, after) in clients {
+                post.tell_what_waits(&client, after);
+            }
+        });
+        if let Err(error) = told.await {
+            log::error!("not all clients are told what waits for them: {error}");
         }
     }
 
@@ -49,15 +91,16 @@ impl Post {
         }
     }
 
-    /// Tells a client the newest update of each kind. Where there is a newer one by then, that may have
-    /// been told in between, and must be the last.
-    pub fn tell_what_waits(&self, client: &str) {
+    /// Tells a client the newest update of each kind, of those after this one. Where there is a newer
+    /// one by then, that may have been told in between, and must be the last.
+    pub fn tell_what_waits(&self, client: &str, after: u64) {
         let mut told = Vec::new();
         loop {
-            let updates = match self.directory.newest_updates(client) {
+            let mut updates = match self.directory.newest_updates(client) {
                 Ok(updates) => updates,
                 Err(error) => return log::error!("a client is not told what waits: {error}"),
             };
+            updates.retain(|update| update.sequence > after);
             if updates == told {
                 return;
             }
@@ -82,8 +125,17 @@ impl Post {
     }
 }
 
+/// Has clients asked to report, as far as they are on a link. Tells how many are.
+pub fn ask_clients_to_report(links: &Links, clients: &[String]) -> usize {
+    let peers = links.of_all(clients);
+    let reached = peers.iter().map(|(_, clients)| clients.len()).sum();
+    let peers = peers.into_iter().map(|(peer, of)| (peer, Some(of)));
+    tokio::spawn(ask_to_report(peers.collect()));
+    reached
+}
+
 /// Asks processes to report for these of their clients, or for all, some after the others.
-pub async fn ask_to_report(peers: Vec<(ClientInfo, Option<Vec<String>>)>) {
+async fn ask_to_report(peers: Vec<(ClientInfo, Option<Vec<String>>)>) {
     let mut room = AT_ONCE;
     for (peer, client_hashes) in peers {
         if room == 0 {

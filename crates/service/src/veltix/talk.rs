@@ -92,7 +92,7 @@ impl Post {
             peer.close();
         }
         for client in came {
-            self.tell_what_waits(&client);
+            self.tell_what_waits(&client, 0);
         }
     }
 
@@ -187,7 +187,7 @@ impl Post {
     fn put(&self, peer: &ClientInfo, clients: &[String]) -> Result<HashSet<String>, ApiError> {
         check_room(self.links.has_room_for(peer, clients))?;
         let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let tags = self.directory.put_on_link(clients, self.instance)?;
+        let tags = self.directory.put_on_link(clients)?;
         let mut came = HashSet::new();
         for (client, tags) in clients.iter().zip(tags) {
             let Some(tags) = tags else {

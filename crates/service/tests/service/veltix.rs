@@ -1,6 +1,7 @@
 //! The service over Veltix, met as the library meets it.
 
 mod death;
+mod instances;
 mod peer;
 mod push;
 mod stop;

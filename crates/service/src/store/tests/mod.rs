@@ -135,7 +135,11 @@ fn everything_is_bounded() {
             store
                 .push_updates(std::slice::from_ref(&hash), "CompressionUpdate", "e30=")
                 .unwrap(),
-            [(hash.clone(), n)]
+            [Made {
+                hash: hash.clone(),
+                sequence: n,
+                is_elsewhere: false,
+            }]
         );
     }
     let partitions: Vec<i32> = (0..MAX_PARTITIONS_PER_TOPIC as i32 + 5).collect();

@@ -59,3 +59,8 @@ fn the_living_are_found_without_the_rows_of_others() {
 fn the_last_telling_run_is_found_by_its_index() {
     is_found_by(advice::LAST_TELLING, "INDEX one_by_one (application=?)");
 }
+
+#[test]
+fn what_other_instances_have_is_found_by_an_index() {
+    is_found_by(links::ERRANDS, "INDEX clients_with_errands (link=?)");
+}

@@ -34,8 +34,8 @@ fn who_was_lost_has_not_said_goodbye() {
         register(&store, &client("b", "")),
     );
     let both = [lost.clone(), gone.clone()];
-    store.put_on_link(&both, 7).unwrap();
-    assert_eq!(store.lose(&both, 7).unwrap(), 2);
+    store.put_on_link(&both).unwrap();
+    assert_eq!(store.lose(&both).unwrap(), 2);
     assert!(store.goodbye(&gone).unwrap());
     let later = now_ms() + millis(GONE_KEPT) + 1_000;
     assert_eq!(store.prune_at(later, 10).unwrap(), 1);

@@ -4,17 +4,16 @@ use std::fs;
 
 use serde_json::json;
 
-use super::peer::{GOODBYE, Peer, REPORT, UPDATE, client, is_alive, links_are, metric, service};
-use crate::common::{log_file, wait_until};
+use super::peer::{
+    GOODBYE, Peer, REPORT, UPDATE, client, is_alive, links_are, metric, push, service, service_in,
+    told,
+};
+use crate::common::wait_until;
 
 #[test]
 fn a_death_is_seen_and_told_from_a_goodbye() {
     let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log");
-    let service = crate::common::Service::start_logging(
-        &["--veltix", "127.0.0.1:0", "--verbose"],
-        log_file(&log),
-    );
+    let service = service_in(dir.path());
     let (mut one, mut other) = (Peer::at(&service), Peer::at(&service));
     let lost = one.register(&json!({"type": "producer", "tags": "{\"team\":\"payments\"}"}));
     let left = one.register(&json!({"type": "producer"}));
@@ -36,7 +35,7 @@ fn a_death_is_seen_and_told_from_a_goodbye() {
     let list = service.get("/v1/clients?alive=true").1;
     assert_eq!(list["clients"].as_array().unwrap().len(), 1, "{list}");
     wait_until("the log tells", || {
-        let log = fs::read_to_string(&log).unwrap();
+        let log = fs::read_to_string(dir.path().join("log")).unwrap();
         log.contains("1 clients with it that did not say goodbye")
             && log.contains("team=payments")
             && log.contains("1 clients without a goodbye")
@@ -95,21 +94,14 @@ fn a_half_open_link_does_not_take_its_clients_along() {
     let mut new = Peer::at(&service);
     new.resume(&hash);
     links_are(&service, 2);
-    let push = || {
-        let update = json!({"type": "A", "payload": "e30="});
-        let path = format!("/v1/updates?client_hash={hash}");
-        assert_eq!(
-            service.send("POST", &path, &update).1,
-            json!({"clients": 1, "reached": 1})
-        );
-    };
+    let push = || push(&service, &format!("client_hash={hash}"), "A", 1, 1);
     push();
-    new.next().unwrap();
+    new.is_told(UPDATE, &told(&hash, 1, "A"));
     drop(old);
     links_are(&service, 1);
     assert!(is_alive(&service, &hash));
     push();
-    assert_eq!(new.next().unwrap().0, UPDATE);
+    new.is_told(UPDATE, &told(&hash, 2, "A"));
 
     // The other way round: the newer link ends first.
     let mut third = Peer::at(&service);
@@ -119,8 +111,7 @@ fn a_half_open_link_does_not_take_its_clients_along() {
     links_are(&service, 1);
     assert!(is_alive(&service, &hash));
     push();
-    let (_, _, update) = new.next().unwrap();
-    assert_eq!(update["sequence"], 3);
+    new.is_told(UPDATE, &told(&hash, 3, "A"));
     drop(new);
     wait_until("the last link ended", || !is_alive(&service, &hash));
 }

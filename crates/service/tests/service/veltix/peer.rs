@@ -1,5 +1,6 @@
 //! A process that keeps a link to the service, and says what a test has it say.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use superstream_veltix::{
     Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, RequestId,
 };
 
-use crate::common::{Service, TOKEN, bearer, wait_until};
+use crate::common::{Service, TOKEN, bearer, log_file, wait_until};
 
 /// After so long a message is not waited for any more.
 fn deadline() -> Instant {
@@ -20,6 +21,19 @@ fn deadline() -> Instant {
 /// A service that serves links.
 pub fn service(arguments: &[&str]) -> Service {
     Service::start(&[&["--veltix", "127.0.0.1:0"], arguments].concat())
+}
+
+/// One that keeps its `db` and a `log` of all it has to tell in this folder.
+pub fn service_in(dir: &Path) -> Service {
+    let db = dir.join("db");
+    let arguments = [
+        "--veltix",
+        "127.0.0.1:0",
+        "--verbose",
+        "--db",
+        db.to_str().unwrap(),
+    ];
+    Service::start_logging(&arguments, log_file(&dir.join("log")))
 }
 
 /// One connection.
@@ -160,4 +174,30 @@ pub fn links_are(service: &Service, count: u64) {
     wait_until("the service has so many links", || {
         metric(service, "superstream_service_links") == count
     });
+}
+
+/// An update of this kind.
+pub fn update(kind: &str) -> Value {
+    json!({"type": kind, "payload": "e30="})
+}
+
+/// It, as a client is told.
+pub fn told(client: &str, sequence: u64, kind: &str) -> Value {
+    json!({"client_hash": client, "sequence": sequence, "type": kind, "payload": "e30="})
+}
+
+/// How far something went, as an operator is told.
+pub fn far(clients: u64, reached: u64, elsewhere: u64) -> (u16, Value) {
+    let far = json!({"clients": clients, "reached": reached, "elsewhere": elsewhere});
+    (200, far)
+}
+
+pub fn send_update(service: &Service, query: &str, kind: &str) -> (u16, Value) {
+    service.send("POST", &format!("/v1/updates?{query}"), &update(kind))
+}
+
+/// Has an update for clients, none of which is on a link of another instance.
+#[track_caller]
+pub fn push(service: &Service, query: &str, kind: &str, clients: u64, reached: u64) {
+    assert_eq!(send_update(service, query, kind), far(clients, reached, 0));
 }

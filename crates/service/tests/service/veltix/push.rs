@@ -4,26 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::peer::{Peer, REPORT, REPORT_NOW, RESUME, UPDATE, is_alive, is_no, metric, service};
+use super::peer::{
+    Peer, REPORT, REPORT_NOW, RESUME, UPDATE, far, is_alive, is_no, metric, push, service, told,
+    update,
+};
 use crate::common::{Service, TOKEN, bearer, wait_until};
 
 fn tagged(team: &str) -> Value {
     json!({"type": "producer", "tags": json!({"team": team}).to_string()})
-}
-
-fn update(kind: &str) -> Value {
-    json!({"type": kind, "payload": "e30="})
-}
-
-#[track_caller]
-fn push(service: &Service, query: &str, kind: &str, clients: u64, reached: u64) {
-    let answer = service.send("POST", &format!("/v1/updates?{query}"), &update(kind));
-    let expected = json!({"clients": clients, "reached": reached});
-    assert_eq!(answer, (200, expected));
-}
-
-fn told(client: &str, sequence: u64, kind: &str) -> Value {
-    json!({"client_hash": client, "sequence": sequence, "type": kind, "payload": "e30="})
 }
 
 #[test]
@@ -135,8 +123,7 @@ fn reports_are_asked_for_by_tag() {
     service.register(&tagged("payments"));
     let ask = |query: &str| service.send("POST", &format!("/v1/report-now?{query}"), &json!({}));
 
-    let reached =
-        |clients: u64, reached: u64| (200, json!({"clients": clients, "reached": reached}));
+    let reached = |clients: u64, reached: u64| far(clients, reached, 0);
     assert_eq!(ask("tag=team%3Dpayments"), reached(2, 1));
     one.is_told(REPORT_NOW, &json!({"client_hashes": [a]}));
     assert_eq!(ask(&format!("client_hash={b}")), reached(1, 1));
