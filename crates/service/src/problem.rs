@@ -145,3 +145,39 @@ pub async fn speak(request: Request, next: Next) -> Response {
 pub fn after_panic(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::internal(&"a handler panicked").into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::api;
+    use crate::directory::Directory;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_took_too_long_is_told_what_became_of_it() {
+        let router = api::router(Directory::empty().into(), Default::default(), None);
+        let service = TowerToHyperService::new(router);
+        let words = async |path: &str| {
+            let endless = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+            let request = Request::post(path)
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from_stream(endless))
+                .unwrap();
+            let answer = service.call(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT, "{path}");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let answer: Value = serde_json::from_slice(&body).unwrap();
+            answer["error"].as_str().unwrap().to_owned()
+        };
+        let words_of_many = words("/v1/updates?all=true").await;
+        assert!(words_of_many.contains("have it twice"), "{words_of_many}");
+        // What is taken once only may be said again.
+        let words_of_one = words("/v1/reports").await;
+        assert!(words_of_one.ends_with("send it again"), "{words_of_one}");
+    }
+}

@@ -130,17 +130,22 @@ impl Directory {
 }
 
 #[cfg(test)]
+impl Directory {
+    /// One in memory that knows nobody, with the built-in rules.
+    pub(crate) fn empty() -> Self {
+        let store = crate::store::Store::in_memory(Duration::from_secs(600)).unwrap();
+        let rules = crate::rules::Rules::built_in().unwrap();
+        Self::new(store, rules, crate::mask::Masker::default(), false)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mask::Masker;
-    use crate::rules::Rules;
-    use crate::store::Store;
 
     #[test]
     fn who_stops_begins_no_more_updates() {
-        let store = Store::in_memory(Duration::from_secs(600)).unwrap();
-        let masker = Masker::new(std::iter::empty());
-        let directory = Directory::new(store, Rules::built_in().unwrap(), masker, false);
+        let directory = Directory::empty();
         let clients = ["nobody".to_owned()];
         assert!(directory.push_updates(&clients, "A", "e30=").is_ok());
         directory.stop();

@@ -162,3 +162,66 @@ fn say(peer: &ClientInfo, code: u16, words: &impl Serialize) {
         peer.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Instant;
+
+    use serde_json::{Value, json};
+    use superstream_protocol::RegisterClient;
+    use superstream_protocol::link::{HELLO, RESUME};
+    use superstream_veltix::{Address, Connection, ConnectionOptions, Next};
+
+    use super::*;
+    use crate::directory::Directory;
+
+    fn deadline() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn what_is_missed_is_told() {
+        let directory = Arc::new(Directory::empty());
+        // What carries updates runs only while something is waited for there.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let of = directory.clone();
+        let start = async { super::super::start("127.0.0.1:0", None, of, Arc::default(), None) };
+        let service = runtime.block_on(start).unwrap();
+        let address = Address::parse(&service.url()).unwrap();
+        let options = ConnectionOptions::default();
+        let mut peer = Connection::open(&address, &options, deadline()).unwrap();
+        let mut ask = |code: u16, content: Value| {
+            let request = Request::new(MessageType::of(code), content.to_string());
+            peer.send_and_wait(&request, deadline()).unwrap()
+        };
+        let register = || directory.register(RegisterClient::default()).unwrap();
+        let clients = std::iter::repeat_with(|| register().registered.client_hash);
+        let clients: Vec<_> = clients.take(1_500).collect();
+        ask(HELLO, json!({}));
+        ask(RESUME, json!({"client_hashes": clients}));
+        // When this is answered, all are told what waited.
+        ask(RESUME, json!({}));
+
+        directory.push_updates(&clients, "A", "e30=").unwrap();
+        let mut missing: HashSet<_> = clients.into_iter().collect();
+        let reading = runtime.spawn_blocking(move || {
+            while !missing.is_empty() {
+                let next = peer.next(deadline()).unwrap();
+                let Next::Message(told) = next else {
+                    unreachable!("{next:?}, and {} are not told", missing.len());
+                };
+                let told: ClientUpdate = serde_json::from_slice(&told.content).unwrap();
+                assert_eq!((told.update.sequence, told.update.kind.as_str()), (1, "A"));
+                missing.remove(&told.client_hash);
+            }
+        });
+        runtime.block_on(async {
+            reading.await.unwrap();
+            service.stop().await;
+        });
+    }
+}

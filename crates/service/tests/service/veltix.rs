@@ -2,6 +2,7 @@
 
 mod death;
 mod instances;
+mod many;
 mod peer;
 mod push;
 mod stop;

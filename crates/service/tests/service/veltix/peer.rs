@@ -8,7 +8,7 @@ pub use superstream_protocol::link::{
     CONFIGURE, ERROR, GOODBYE, HELLO, REGISTER, REPORT, REPORT_NOW, RESUME, UPDATE,
 };
 use superstream_veltix::{
-    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, RequestId,
+    Address, Connection, ConnectionOptions, Error, MessageType, Next, Request, RequestId, Response,
 };
 
 use crate::common::{Service, TOKEN, bearer, log_file, wait_until};
@@ -117,11 +117,21 @@ impl Peer {
 
     /// What comes next without being asked for.
     pub fn next(&mut self) -> Result<(u16, RequestId, Value), Error> {
+        let message = self.next_message()?;
+        let content = serde_json::from_slice(&message.content).unwrap();
+        Ok((message.message_type.code(), message.request_id, content))
+    }
+
+    /// The same without its id, and when the service said it: milliseconds of its clock.
+    pub fn next_stamped(&mut self) -> Result<((u16, Value), u64), Error> {
+        let message = self.next_message()?;
+        let content = serde_json::from_slice(&message.content).unwrap();
+        Ok(((message.message_type.code(), content), message.timestamp_ms))
+    }
+
+    fn next_message(&mut self) -> Result<Response, Error> {
         match self.0.next(deadline())? {
-            Next::Message(message) => {
-                let content = serde_json::from_slice(&message.content).unwrap();
-                Ok((message.message_type.code(), message.request_id, content))
-            }
+            Next::Message(message) => Ok(message),
             other => panic!("nothing came: {other:?}"),
         }
     }

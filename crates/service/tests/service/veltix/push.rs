@@ -68,25 +68,6 @@ fn what_waited_comes_with_the_link() {
 }
 
 #[test]
-fn updates_for_many_are_all_told() {
-    let service = service(&[]);
-    let mut peer = Peer::at(&service);
-    let registered: Vec<_> = (0..2_500).map(|_| peer.register(&json!({}))).collect();
-    push(&service, "all=true", "All", 2_500, 2_500);
-    let mut told: Vec<_> = (0..2_500)
-        .map(|_| {
-            let (code, _, update) = peer.next().unwrap();
-            assert_eq!((code, &update["sequence"]), (UPDATE, &json!(1)));
-            update["client_hash"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    told.sort();
-    let mut all = registered;
-    all.sort();
-    assert!(told == all, "each once");
-}
-
-#[test]
 fn who_does_not_read_is_closed_and_told_when_it_is_back() {
     let service = service(&[]);
     let mut deaf = Peer::at(&service);
