@@ -8,6 +8,8 @@ use superstream_veltix::ClientInfo;
 
 /// The clients of one connection, at most.
 pub const MAX_CLIENTS: usize = 10_000;
+/// The connections that one client is on, at most: those that it left may be half open.
+pub const MAX_LINKS: usize = 8;
 /// Connections that have not been let in, at most. What they send is held until it is looked at.
 pub const MAX_STRANGERS: usize = 256;
 
@@ -31,23 +33,34 @@ struct Link {
     clients: HashSet<String>,
 }
 
+/// What became of the clients of a connection that has ended.
+#[derive(Default)]
+pub struct Closed {
+    /// They are on no other.
+    pub lost: Vec<String>,
+    /// They are spoken to over an older one from now on.
+    pub fell_back: Vec<String>,
+}
+
 impl State {
     /// The newest link of a client.
     fn link(&self, client: &str) -> Option<&Link> {
         self.links.get(self.of_client.get(client)?.last()?)
     }
 
-    /// Takes a client off a link. Whether that was its last one.
-    fn take_off(&mut self, client: &str, id: u64) -> bool {
-        let Some(links) = self.of_client.get_mut(client) else {
-            return false;
+    /// Takes a client off a link that has ended.
+    fn take_off(&mut self, client: String, id: u64, closed: &mut Closed) {
+        let Some(links) = self.of_client.get_mut(&client) else {
+            return;
         };
+        let was_newest = links.last() == Some(&id);
         links.retain(|link| *link != id);
-        let is_last = links.is_empty();
-        if is_last {
-            self.of_client.remove(client);
+        if links.is_empty() {
+            self.of_client.remove(&client);
+            closed.lost.push(client);
+        } else if was_newest {
+            closed.fell_back.push(client);
         }
-        is_last
     }
 }
 
@@ -94,7 +107,7 @@ impl Links {
         link.is_some_and(|link| link.clients.len().saturating_add(more) <= MAX_CLIENTS)
     }
 
-    /// The same of these; some may be on it already.
+    /// The same of these; some may be on it already, or be named twice.
     pub fn has_room_for(&self, peer: &ClientInfo, clients: &[String]) -> bool {
         let state = self.state();
         let Some(link) = state.links.get(&peer.id()) else {
@@ -105,16 +118,22 @@ impl Links {
         link.clients.len().saturating_add(more) <= MAX_CLIENTS
     }
 
-    /// Puts a client onto a link.
+    /// Puts a client onto a link. Where it is on too many, it leaves the oldest.
     pub fn put(&self, peer: &ClientInfo, client: &str) {
         let (mut state, id) = (self.state(), peer.id());
-        let Some(link) = state.links.get_mut(&id) else {
+        let State { links, of_client } = &mut *state;
+        let Some(link) = links.get_mut(&id) else {
             return;
         };
         link.clients.insert(client.to_owned());
-        let links = state.of_client.entry(client.to_owned()).or_default();
-        links.retain(|link| *link != id);
-        links.push(id);
+        let on = of_client.entry(client.to_owned()).or_default();
+        on.retain(|link| *link != id);
+        on.push(id);
+        if on.len() > MAX_LINKS
+            && let Some(oldest) = links.get_mut(&on.remove(0))
+        {
+            oldest.clients.remove(client);
+        }
     }
 
     /// A client said goodbye.
@@ -127,14 +146,15 @@ impl Links {
         }
     }
 
-    /// A connection has ended. The clients that are on no other.
-    pub fn close(&self, peer: &ClientInfo) -> Vec<String> {
+    /// A connection has ended.
+    pub fn close(&self, peer: &ClientInfo) -> Closed {
         let (mut state, id) = (self.state(), peer.id());
-        let Some(link) = state.links.remove(&id) else {
-            return Vec::new();
-        };
-        let clients = link.clients.into_iter();
-        clients.filter(|c| state.take_off(c, id)).collect()
+        let mut closed = Closed::default();
+        let link = state.links.remove(&id);
+        for client in link.into_iter().flat_map(|link| link.clients) {
+            state.take_off(client, id, &mut closed);
+        }
+        closed
     }
 
     /// Tells how many connections are let in. Nobody changes that meanwhile, so that of several that

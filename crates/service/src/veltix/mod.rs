@@ -205,13 +205,19 @@ impl Post {
 
     /// The clients of a link that ended are gone at once, unless they said goodbye before.
     fn close(&self, peer: &ClientInfo, reason: &CloseReason) {
-        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = self.links.close(peer);
-        if !self.is_stopping.load(Ordering::SeqCst) {
-            self.lose(peer, reason, &clients);
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = self.links.close(peer);
+        let is_stopping = self.is_stopping.load(Ordering::SeqCst);
+        if !is_stopping {
+            self.lose(peer, reason, &closed.lost);
         }
         // Who sees that it is no more sees what became of its clients.
         self.count_links();
+        drop(moving);
+        // What was said over it is lost with it.
+        for client in closed.fell_back.iter().filter(|_| !is_stopping) {
+            self.tell_what_waits(client, 0);
+        }
     }
 
     fn count_links(&self) {

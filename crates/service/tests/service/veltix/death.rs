@@ -107,13 +107,35 @@ fn a_half_open_link_does_not_take_its_clients_along() {
     let mut third = Peer::at(&service);
     third.resume(&hash);
     links_are(&service, 2);
+    push();
     drop(third);
     links_are(&service, 1);
     assert!(is_alive(&service, &hash));
-    push();
+    // What it was told there it may not have read.
     new.is_told(UPDATE, &told(&hash, 3, "A"));
+    push();
+    new.is_told(UPDATE, &told(&hash, 4, "A"));
     drop(new);
     wait_until("the last link ended", || !is_alive(&service, &hash));
+}
+
+#[test]
+fn who_is_on_very_many_links_leaves_the_oldest() {
+    let service = service(&[]);
+    let mut first = Peer::at(&service);
+    let hash = first.register(&json!({}));
+    let newer: Vec<_> = (0..8)
+        .map(|_| {
+            let mut peer = Peer::at(&service);
+            peer.resume(&hash);
+            peer
+        })
+        .collect();
+    drop(newer);
+    wait_until("the last of its links ended", || !is_alive(&service, &hash));
+    assert!(first.is_there());
+    first.resume(&hash);
+    assert!(is_alive(&service, &hash));
 }
 
 #[test]
