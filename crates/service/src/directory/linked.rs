@@ -58,6 +58,11 @@ impl Directory {
         Ok(self.store.errands(most)?)
     }
 
+    /// A text without the secrets that can be told from others.
+    pub fn masked(&self, text: &str) -> String {
+        self.masker.text(text)
+    }
+
     /// The service stops: what is done for many is not begun for more of them.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);

@@ -40,7 +40,7 @@ impl Directory {
 
     /// A client has a new connection to NATS.
     pub fn reconnect(&self, client: &str, connection: &str) -> Result<(), ServiceError> {
-        let mut connection = self.masker.text(connection);
+        let mut connection = self.masked(connection);
         registration::cut_to(&mut connection, registration::MAX_TEXT);
         let connection = quiet::connection_id(Some(&connection));
         found(self.store.reconnect(client, connection)?)

@@ -147,7 +147,7 @@ impl Post {
         }
     }
 
-    fn greet(&self, peer: &ClientInfo, mut hello: Hello) -> Result<Done, ApiError> {
+    fn greet(&self, peer: &ClientInfo, hello: Hello) -> Result<Done, ApiError> {
         if let Some(token) = &self.token {
             let given = hello.token.unwrap_or_default();
             auth::is_right(given.as_bytes(), token)
@@ -157,8 +157,9 @@ impl Post {
         // Before the answer is out: what follows it may be long.
         peer.trust();
         self.count_links();
-        cut_to(&mut hello.sdk, MAX_SDK);
-        log::debug!("a link from {}: {:?}", peer.addr(), hello.sdk);
+        let mut sdk = self.directory.masked(&hello.sdk);
+        cut_to(&mut sdk, MAX_SDK);
+        log::debug!("a link from {}: {sdk:?}", peer.addr());
         Ok(Done::empty())
     }
 

@@ -8,9 +8,9 @@ use tokio_rustls::rustls;
 
 use super::peer::{
     CONFIGURE, ERROR, GOODBYE, HELLO, Peer, REGISTER, REPORT, RESUME, UPDATE, client, is_alive,
-    is_no, service,
+    is_no, service, service_in,
 };
-use crate::common::{Service, log_file, wait_until};
+use crate::common::{Service, TOKEN, log_file, no_secret_lies_in, wait_until};
 
 #[test]
 fn every_message_has_its_answer() {
@@ -82,7 +82,7 @@ fn nobody_is_served_without_the_token() {
         json!({}),
         json!({"token": ""}),
         json!({"token": "wrong"}),
-        json!({"token": format!("{}x", crate::common::TOKEN)}),
+        json!({"token": format!("{}x", TOKEN)}),
     ] {
         let mut peer = Peer::stranger(&service);
         is_no(&peer.ask(HELLO, &hello), 401);
@@ -90,6 +90,34 @@ fn nobody_is_served_without_the_token() {
     }
     let clients = service.get("/v1/clients").1;
     assert_eq!(clients["clients"].as_array().unwrap().len(), 2, "{clients}");
+}
+
+#[test]
+fn no_secret_is_kept_or_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service_in(dir.path());
+    let mut stranger = Peer::stranger(&service);
+    is_no(&stranger.ask(HELLO, &json!({"token": "hunter2"})), 401);
+    let mut peer = Peer::stranger(&service);
+    let sdk = format!("an sdk with {TOKEN}");
+    assert_eq!(
+        peer.ask(HELLO, &json!({"token": TOKEN, "sdk": sdk})),
+        json!({})
+    );
+    let tags = json!({"team": TOKEN, "password": "hunter2"}).to_string();
+    let config = json!({"sasl.password": "hunter2", "client.id": TOKEN});
+    let hash = peer.register(&json!({"tags": tags, "config": config}));
+    let config = json!({"client_hash": hash, "config": config});
+    assert_eq!(peer.ask(CONFIGURE, &config), json!({}));
+    let words = format!("password=hunter2 with {TOKEN}");
+    let error = json!({"client_hash": hash, "error": words});
+    assert_eq!(peer.ask(ERROR, &error), json!({}));
+    drop(peer);
+    wait_until("the log tells of the link's end", || {
+        let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        log.contains("an sdk with") && log.contains("did not say goodbye; their tags")
+    });
+    no_secret_lies_in(dir.path());
 }
 
 #[test]
@@ -201,7 +229,7 @@ fn what_is_long_comes_from_nobody_who_has_not_said_who_it_is() {
     let log = dir.path().join("log");
     let service = Service::start_logging(&["--veltix", "127.0.0.1:0", "--verbose"], log_file(&log));
     let long = |words: &str| words.to_owned() + &" ".repeat(1024 * 1024 - words.len());
-    let hello = json!({"token": crate::common::TOKEN}).to_string();
+    let hello = json!({"token": TOKEN}).to_string();
     for code in [HELLO, REPORT] {
         let mut stranger = Peer::stranger(&service);
         assert!(stranger.try_raw(code, long(&hello)).is_err());
