@@ -24,6 +24,8 @@ use crate::rules;
 
 /// The tags that are remembered of a connection, at most.
 const MAX_TAGS: usize = 100;
+/// How much of the name and of the value of each.
+const MAX_TAG: usize = 256;
 /// How much of the name of a library is logged.
 const MAX_SDK: usize = 100;
 
@@ -177,16 +179,18 @@ impl Post {
     fn report(&self, reports: Reports) -> Result<Done, ApiError> {
         let last = reports.reports.iter().filter(|report| report.last);
         let last: Vec<_> = last.map(|report| report.client_hash.clone()).collect();
-        let done = Done::json(&self.directory.reports(reports)?)?;
-        for client in last {
-            self.links.forget(&client);
-        }
-        Ok(done)
+        let taken = self.directory.reports(reports)?;
+        let unknown = taken.reports.iter().filter(|report| report.unknown);
+        // Who is unknown by now registers again, and has another name then.
+        let gone = last.iter().chain(unknown.map(|report| &report.client_hash));
+        gone.for_each(|client| self.links.forget(client));
+        Done::json(&taken)
     }
 
     /// Puts clients onto a link. Those that are known.
     fn put(&self, peer: &ClientInfo, clients: &[String]) -> Result<HashSet<String>, ApiError> {
-        check_room(self.links.has_room_for(peer, clients))?;
+        // Each name costs a look, also one that is named twice.
+        check_room(clients.len() <= MAX_CLIENTS && self.links.has_room_for(peer, clients))?;
         let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let tags = self.directory.put_on_link(clients)?;
         let mut came = HashSet::new();
@@ -213,9 +217,12 @@ fn check_room(has_room: bool) -> Result<(), ApiError> {
 
 /// Makes the tags of a client tags of its connection.
 fn remember(peer: &ClientInfo, tags: Option<BTreeMap<String, String>>) {
-    for (name, value) in tags.into_iter().flatten() {
-        if peer.tags().names().len() < MAX_TAGS {
-            peer.tags().add_value(name, value);
+    let mut room = MAX_TAGS.saturating_sub(peer.tags().names().len());
+    for (mut name, mut value) in tags.into_iter().flatten() {
+        cut_to(&mut name, MAX_TAG);
+        cut_to(&mut value, MAX_TAG);
+        if room > 0 && peer.tags().add_value(name, value) {
+            room -= 1;
         }
     }
 }

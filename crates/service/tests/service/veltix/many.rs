@@ -5,7 +5,10 @@ use std::fs;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::peer::{Peer, REPORT_NOW, UPDATE, far, push, send_update, service, service_in, told};
+use super::peer::{
+    Peer, REGISTER, REPORT, REPORT_NOW, UPDATE, far, is_no, push, send_update, service, service_in,
+    told,
+};
 
 #[test]
 fn updates_for_many_are_all_told() {
@@ -126,4 +129,32 @@ fn many_processes_do_not_report_at_once() {
         let pause = said_at[next] - said_at[next - 1];
         assert!(pause >= 95, "{pause} ms between the hundreds");
     }
+}
+
+#[test]
+fn who_is_forgotten_leaves_room_on_the_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("db");
+    let service = service(&["--db", db.to_str().unwrap()]);
+    let store = Connection::open(&db).unwrap();
+    store
+        .execute_batch(
+            "WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 10000) \
+             INSERT INTO clients (hash, client_id, host, tags, registration, answer, mode, \
+             registered_ms, seen_ms) SELECT n, '', '', '', '{}', '{}', 'active', \
+             unixepoch() * 1000, unixepoch() * 1000 FROM n",
+        )
+        .unwrap();
+    let names: Vec<_> = (1..=10_000).map(|n| n.to_string()).collect();
+    let mut peer = Peer::at(&service);
+    peer.comes_with(&names);
+    is_no(&peer.ask(REGISTER, &json!({})), 422);
+
+    store
+        .execute("DELETE FROM clients WHERE hash = '1'", [])
+        .unwrap();
+    let report = json!({"reports": [{"client_hash": "1", "sequence": 1}]});
+    let taken = peer.ask(REPORT, &report);
+    assert_eq!(taken["reports"][0]["unknown"], true, "{taken}");
+    peer.register(&json!({}));
 }

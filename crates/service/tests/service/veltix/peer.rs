@@ -100,7 +100,12 @@ impl Peer {
 
     /// Comes back with a client that the service knows.
     pub fn resume(&mut self, client: &str) {
-        let known = self.ask(RESUME, &json!({"client_hashes": [client]}));
+        self.comes_with(&[client.to_owned()]);
+    }
+
+    /// The same with several.
+    pub fn comes_with(&mut self, clients: &[String]) {
+        let known = self.ask(RESUME, &json!({"client_hashes": clients}));
         assert_eq!(known, json!({"unknown": []}));
         self.settle();
     }

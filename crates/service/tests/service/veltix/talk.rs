@@ -216,6 +216,8 @@ fn what_is_too_long() {
     );
     let clients: Vec<_> = (0..10_001).map(|n| n.to_string()).collect();
     is_no(&peer.ask(RESUME, &json!({"client_hashes": clients})), 422);
+    let one_often = vec!["x"; 10_001];
+    is_no(&peer.ask(RESUME, &json!({"client_hashes": one_often})), 422);
 
     // What nobody would answer is not read to its end.
     let mut other = Peer::at(&service);
