@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use superstream_protocol::Update;
 use tokio::sync::watch;
@@ -21,8 +21,8 @@ const WANTED_TOGETHER: usize = 1_000;
 const BREATH: Duration = Duration::from_millis(5);
 /// How often it is looked whether those that carry updates have caught up.
 const PAUSE: Duration = Duration::from_millis(1);
-/// How often they are waited for; then they have to look what they missed.
-const PAUSES: u32 = 5_000;
+/// How long they are waited for in all; then they have to look what they missed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Directory {
     /// Clients are on a link of this instance of the service. For each that is known its tags, where
@@ -100,7 +100,7 @@ impl Directory {
         payload: &str,
     ) -> Result<Vec<Made>, ServiceError> {
         let mut all = Vec::with_capacity(clients.len());
-        let mut pauses = PAUSES;
+        let mut patience = PATIENCE;
         for together in clients.chunks(TOGETHER) {
             if !all.is_empty() {
                 sleep(BREATH);
@@ -110,9 +110,10 @@ impl Directory {
             }
             // Two updates for one client are sent in the order of their numbers.
             let _pushing = self.pushing.lock().unwrap_or_else(PoisonError::into_inner);
-            while pauses > 0 && self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY {
-                pauses -= 1;
+            while !patience.is_zero() && self.updated.len() + TOGETHER > MAX_UPDATES_UNDER_WAY {
+                let begin = Instant::now();
                 sleep(PAUSE);
+                patience = patience.saturating_sub(begin.elapsed());
             }
             let made = match self.store.push_updates(together, kind, payload) {
                 Ok(made) => made,
