@@ -16,7 +16,13 @@ fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["serve", port] => serve(port.parse().unwrap_or(0)),
+        ["serve", port] => match port.parse() {
+            Ok(port) => serve(port),
+            Err(error) => {
+                eprintln!("chat: {port:?} is no port: {error}");
+                std::process::exit(2)
+            }
+        },
         ["join", address, name] => join(address, name),
         _ => {
             eprintln!("chat serve PORT | chat join HOST:PORT NAME");

@@ -7,6 +7,7 @@ mod broken;
 mod callbacks;
 mod closing;
 mod connection;
+mod examples;
 mod fragments;
 mod handshakes;
 mod limits;
