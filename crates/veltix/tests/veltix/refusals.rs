@@ -224,7 +224,7 @@ fn a_server_refuses_a_client_of_2_0_0() {
         assert_eq!(raw.json(), None, "{}", row.name);
         assert!(server.clients().is_empty(), "{}", row.name);
         assert!(server.close_all());
-        drop(server);
+        drop((raw, server));
         assert!(connected.recv().is_err(), "{}", row.name);
     }
 }
