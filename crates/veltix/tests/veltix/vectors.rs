@@ -4,7 +4,9 @@ use superstream_veltix::frames::{Decoder, Wire};
 use superstream_veltix::{MessageType, RequestId};
 
 /// Name, type, payload, milliseconds since 1970, id and what was captured.
-const CAPTURED: [(&str, u16, &[u8], u64, u32, &str); 8] = [
+type Captured = (&'static str, u16, &'static [u8], u64, u32, &'static str);
+
+const CAPTURED: [Captured; 8] = [
     (
         "HELLO of a server",
         10,
