@@ -4,18 +4,32 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use superstream_veltix::{Client, ClientConfig, MessageType, Server, ServerConfig};
+use superstream_veltix::{
+    Client, ClientConfig, MessageType, PerformanceMode, Server, ServerConfig,
+};
 
 pub const PLAYER_MOVE: MessageType = MessageType::of(401);
 pub const PLAYER_SHOOT: MessageType = MessageType::of(402);
 
 pub fn server() -> Server {
-    Server::new(ServerConfig::new("127.0.0.1", 0)).unwrap()
+    server_in(PerformanceMode::default())
+}
+
+pub fn server_in(mode: PerformanceMode) -> Server {
+    let mut config = ServerConfig::new("127.0.0.1", 0);
+    config.performance_mode = mode;
+    Server::new(config).unwrap()
 }
 
 pub fn connect(server: &Server) -> Client {
+    connect_in(server, PerformanceMode::default())
+}
+
+pub fn connect_in(server: &Server, mode: PerformanceMode) -> Client {
     let port = server.local_addr().unwrap().port();
-    let client = Client::new(ClientConfig::new("127.0.0.1", port)).unwrap();
+    let mut config = ClientConfig::new("127.0.0.1", port);
+    config.performance_mode = mode;
+    let client = Client::new(config).unwrap();
     client.connect().unwrap();
     client
 }

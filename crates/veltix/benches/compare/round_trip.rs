@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use superstream_veltix::{Address, Connection, ConnectionOptions, MessageType, Request};
+use superstream_veltix::{
+    Address, Connection, ConnectionOptions, MessageType, PerformanceMode, Request,
+};
 
 use crate::measure::*;
 
@@ -61,13 +63,27 @@ fn many(mut once: impl FnMut()) -> Value {
 
 /// By a monotonic clock, 3,000 of each.
 pub fn round_trip() -> Value {
-    let server = server();
+    let (ping, echo, driven) = round_trips(PerformanceMode::default());
+    let (ping_high, echo_high, _) = round_trips(PerformanceMode::High);
+    json!({
+        "ping": ping,
+        "echo_64_bytes": echo,
+        "ping_high": ping_high,
+        "echo_64_bytes_high": echo_high,
+        "ping_of_the_connection_without_a_thread": driven,
+        "two_bare_threads": many_bare(),
+    })
+}
+
+/// Of a ping, of 64 bytes through a route, and of a ping without the endpoint on the client's side.
+fn round_trips(mode: PerformanceMode) -> (Value, Value, Value) {
+    let server = server_in(mode);
     server.route(ECHO, |client, response| {
         let reply = Request::reply_to(&response, ECHO, response.content.clone());
         client.send(&reply).unwrap();
     });
     server.start().unwrap();
-    let client = connect(&server);
+    let client = connect_in(&server, mode);
     let request = Request::new(ECHO, vec![b'x'; 64]);
     let ping = many(|| {
         client.ping_server(TIMEOUT).unwrap();
@@ -82,12 +98,9 @@ pub fn round_trip() -> Value {
     let driven = many(|| {
         connection.ping(deadline).unwrap();
     });
-    json!({
-        "ping": ping,
-        "echo_64_bytes": echo,
-        "ping_of_the_connection_without_a_thread": driven,
-        "two_bare_threads": many_bare(),
-    })
+    client.disconnect();
+    server.close_all();
+    (ping, echo, driven)
 }
 
 /// What the system itself takes: 22 bytes to and fro between two threads that do nothing else.

@@ -196,15 +196,15 @@ fn out_of_files() {
     held.pop();
     log::set_logger(&REFUSALS).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
-    let (before, start) = (cpu_time(&mut clock), Instant::now());
+    let refusals = || REFUSALS.0.load(Ordering::SeqCst);
     let waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    until("it was refused often", || {
-        REFUSALS.0.load(Ordering::SeqCst) >= 4
-    });
+    until("it is refused", || refusals() > 0);
+    let (before, start) = (cpu_time(&mut clock), Instant::now());
+    // The system may have told of that client more than once, and each time it is asked again later.
+    until("it is refused often", || refusals() >= 12);
     let used = cpu_time(&mut clock) - before;
-    // It rests before it asks again, and does nothing meanwhile.
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(3 * 150), "after {took:?}");
+    assert!(took >= Duration::from_millis(350), "after {took:?}");
     assert!(used < took / 2, "it spins: {used:?} of {took:?}");
     assert!(first.echoes());
     drop(held);

@@ -160,6 +160,8 @@ fn all_rows(mut meet: impl FnMut(Wire, Options) -> Met) {
     for wire in [Wire::V1, Wire::V2] {
         for row in rows(wire) {
             let name = format!("{}, {wire:?}", row.name);
+            // Shown where a test fails, whatever it waits for.
+            println!("{name}");
             let mut options = patience();
             options.wire = Some(wire);
             options.max_message_size = LIMIT;
