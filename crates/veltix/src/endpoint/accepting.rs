@@ -40,6 +40,7 @@ impl Reactor {
                 core,
                 listener,
                 held_back: false,
+                waits_for_clock: false,
             },
         );
         self.accept(token);
@@ -69,18 +70,32 @@ impl Reactor {
                     ) => {}
                 Err(error) => {
                     log::warn!("a client cannot be accepted now: {error}");
-                    listening.held_back = true;
-                    self.set_alarm(Instant::now().checked_add(PAUSE), Alarm::Accept(token));
-                    return;
+                    return self.accept_at(Instant::now().checked_add(PAUSE), token);
                 }
             }
         }
+        self.accept_at(Some(Instant::now()), token);
+    }
+
+    /// By the clock, once.
+    fn accept_at(&mut self, at: Option<Instant>, token: usize) {
         if let Some(listening) = self.listening.get_mut(&token) {
             listening.held_back = true;
-            self.set_alarm(Some(Instant::now()), Alarm::Accept(token));
+            if !std::mem::replace(&mut listening.waits_for_clock, true) {
+                self.set_alarm(at, Alarm::Accept(token));
+            }
         }
     }
 
+    /// The clock calls.
+    pub(super) fn accept_now(&mut self, token: usize) {
+        if let Some(listening) = self.listening.get_mut(&token) {
+            listening.waits_for_clock = false;
+        }
+        self.accept_again(token);
+    }
+
+    /// Those who were held back: a connection has ended.
     pub(super) fn accept_again(&mut self, token: usize) {
         if self
             .listening

@@ -111,6 +111,8 @@ pub(super) struct Listening {
     pub(super) listener: TcpListener,
     /// Waits for a connection to end, or for the clock.
     pub(super) held_back: bool,
+    /// The clock is to call; until then it is not tried for those who come anew.
+    pub(super) waits_for_clock: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,7 +196,9 @@ impl Reactor {
                     }
                 } else if self.dialing.contains_key(&token) {
                     self.dialled(token);
-                } else if self.listening.contains_key(&token) {
+                } else if let Some(listening) = self.listening.get(&token)
+                    && !listening.waits_for_clock
+                {
                     self.accept(token);
                 }
             }
@@ -298,7 +302,7 @@ impl Reactor {
                     }
                 }
                 Alarm::Dialing(token) => self.give_up_address(token),
-                Alarm::Accept(token) => self.accept_again(token),
+                Alarm::Accept(token) => self.accept_now(token),
                 Alarm::Retry(token) => {
                     if let Some((core, epoch)) = self.retries.remove(&token) {
                         core.attempt(epoch);
