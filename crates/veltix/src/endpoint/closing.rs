@@ -4,16 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::reactor::{Closing, Party, Reactor};
-use super::traffic::answer;
+use super::traffic::{ON_ITS_WAY, answer};
 use crate::error::{CloseReason, Error};
 use crate::stream::Stop;
 
 /// How long a peer may take to end its side, once we have ended ours.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// So much of what it says meanwhile is thrown away: more than the systems of both sides hold of what
-/// it sent before it knew.
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 impl Closing {
     /// Whether a peer that was told the end says more than it can have begun before.
@@ -21,7 +17,7 @@ impl Closing {
         if self.told_end {
             self.heard += length;
         }
-        self.heard > LINGER_BYTES
+        self.heard > ON_ITS_WAY
     }
 }
 

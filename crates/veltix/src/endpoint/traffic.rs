@@ -15,9 +15,8 @@ use crate::stream::{Stop, Stream};
 
 /// Of one connection in one turn; then the others have theirs.
 const READS_PER_TURN: usize = 8;
-/// More than systems keep of what was not read. What a peer says after so much has come too late, and
-/// cannot put off the clock for ever.
-const MAX_LATE: usize = 16 * 1024 * 1024;
+/// More than the systems of both sides hold of what was said and not read.
+pub(super) const ON_ITS_WAY: usize = 64 * 1024 * 1024;
 
 impl Reactor {
     pub(super) fn add(
@@ -295,9 +294,9 @@ impl Reactor {
 }
 
 impl Entry {
-    /// Of what the peer may have said in time.
+    /// Of what the peer may have said in time. Who goes on and on does not put off the clock for ever.
     fn has_more_to_read(&self) -> bool {
-        self.again && self.late < MAX_LATE
+        self.again && self.late < ON_ITS_WAY
     }
 }
 

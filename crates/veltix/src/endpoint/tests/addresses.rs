@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{arrives, frame, reactor};
 use crate::endpoint::client_core::ClientCore;
@@ -45,6 +45,16 @@ fn dials(reactor: &Reactor, port: u16) -> (Arc<ClientCore>, u64, JoinHandle<Resu
     (core, epoch, connecting)
 }
 
+/// What a thread gives that must not take for ever.
+fn ended<T>(thread: JoinHandle<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !thread.is_finished() {
+        assert!(Instant::now() < deadline, "in vain");
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread.join().unwrap()
+}
+
 #[test]
 fn a_client_finds_the_address_at_which_it_is_greeted() {
     let listen = || {
@@ -79,8 +89,8 @@ fn a_client_finds_the_address_at_which_it_is_greeted() {
     assert!(reactor.shared.begin(dial));
     let shared = Arc::clone(&reactor.shared);
     let running = thread::spawn(move || reactor.run());
-    let _sockets = saying.join().unwrap();
-    connecting.join().unwrap().unwrap();
+    let _sockets = ended(saying);
+    ended(connecting).unwrap();
     shared.stop();
     running.join().unwrap();
 }
@@ -106,12 +116,12 @@ fn of_addresses_that_all_fail_the_most_telling_is_told() {
     assert!(reactor.shared.begin(dial));
     let shared = Arc::clone(&reactor.shared);
     let running = thread::spawn(move || reactor.run());
-    let failed = connecting.join().unwrap();
+    let failed = ended(connecting);
     let Err(Error::Closed(reason)) = failed else {
         panic!("{failed:?}");
     };
     assert!(!matches!(reason, CloseReason::Network(_)), "{reason:?}");
-    saying.join().unwrap();
+    ended(saying);
     shared.stop();
     running.join().unwrap();
 }
