@@ -92,7 +92,8 @@ impl Reactor {
         if let Some(listening) = self.listening.get_mut(&token) {
             listening.waits_for_clock = false;
         }
-        self.accept_again(token);
+        // Whoever came meanwhile was not looked at.
+        self.accept(token);
     }
 
     /// Those who were held back: a connection has ended.

@@ -31,10 +31,10 @@ pub enum PerformanceMode {
     /// under load the thread writes many messages at a time.
     #[default]
     Balanced,
-    /// The caller writes everything at once; and for 50 microseconds after a message the endpoint's
-    /// thread, and whoever waits for a reply, look for the next without a pause: the shortest round
-    /// trip, for processor time. It costs none while nothing is said. With TLS it is the endpoint's
-    /// thread that writes, as with `Low`: only one thread can encrypt.
+    /// The caller writes everything at once; and for 50 microseconds after something has come the
+    /// endpoint's thread looks for the next without a pause, and so does whoever waits for a reply: the
+    /// shortest round trip, for processor time. It costs none while nothing is said. With TLS it is the
+    /// endpoint's thread that writes, as with `Low`: only one thread can encrypt.
     High,
     /// As `Balanced`.
     Auto,

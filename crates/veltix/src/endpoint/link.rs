@@ -223,15 +223,20 @@ impl Link {
         then: impl FnOnce(Result<Duration, Error>) + Send + 'static,
     ) -> Result<(), Error> {
         let start = Instant::now();
-        let then = Guarded::new(then);
+        let then = Arc::new(Mutex::new(Some(Guarded::new(then))));
+        // Where it fails, what the callback holds ends with this one, once the lock is free.
+        let kept = Arc::clone(&then);
         let waiter = Waiter::Callback(Box::new(move |result| {
-            if let Some(then) = then.take() {
+            let then = lock(&then).take();
+            if let Some(then) = then.and_then(Guarded::take) {
                 then(result.map(|_| start.elapsed()));
             }
         }));
         let mut state = self.state();
-        state.session.ping(waiter, start.checked_add(timeout))?;
+        let asked = state.session.ping(waiter, start.checked_add(timeout));
         drop(state);
+        drop(kept);
+        asked?;
         // The endpoint's thread has to look at the clock again.
         self.shared.command(Command::Look(self.token));
         Ok(())

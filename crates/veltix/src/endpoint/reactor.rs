@@ -184,10 +184,8 @@ impl Reactor {
                 }
                 let readable = event.is_readable() || event.is_read_closed() || event.is_error();
                 let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-                if let Some(entry) = self.entries.get(&token) {
-                    if entry.link.is_attentive() {
-                        self.attentive_until = Some(Instant::now() + ATTENTION);
-                    }
+                if self.entries.contains_key(&token) {
+                    self.attend(token);
                     if writable {
                         self.flush(token);
                     }
@@ -220,7 +218,15 @@ impl Reactor {
         self.shared.pool.try_again();
     }
 
-    fn time_to_sleep(&mut self) -> Option<Duration> {
+    /// Something has happened: where that is wanted, the next is looked for without a pause.
+    pub(super) fn attend(&mut self, token: usize) {
+        let entry = self.entries.get(&token);
+        if entry.is_some_and(|entry| entry.link.is_attentive()) {
+            self.attentive_until = Some(Instant::now() + ATTENTION);
+        }
+    }
+
+    pub(super) fn time_to_sleep(&mut self) -> Option<Duration> {
         if self
             .attentive_until
             .is_some_and(|until| Instant::now() < until)

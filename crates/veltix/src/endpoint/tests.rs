@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::Poll;
 
-use super::config::{BufferSize, ServerConfig};
+use super::config::{BufferSize, PerformanceMode, ServerConfig};
 use super::pool::Job;
 use super::reactor::{FIRST_TOKEN, Party, Reactor, WAKE};
 use super::server_core::ServerCore;
@@ -174,8 +174,33 @@ fn is_held_up(until: Instant) {
 }
 
 #[test]
+fn high_looks_again_without_a_pause_and_not_for_long() {
+    for (mode, looks) in [
+        (PerformanceMode::High, true),
+        (PerformanceMode::Balanced, false),
+    ] {
+        let mut reactor = reactor();
+        let core = core(&reactor, |config| config.performance_mode = mode);
+        let (token, _peer) = greeted(&mut reactor, &core);
+        reactor.turn(&mut Inbox::default());
+        // It may have been held up for longer than it looks.
+        let mut looked = false;
+        for _ in 0..if looks { 1_000_000 } else { 1 } {
+            reactor.attend(token);
+            looked = reactor.time_to_sleep() == Some(Duration::ZERO);
+            if looked {
+                break;
+            }
+        }
+        assert_eq!(looked, looks, "{mode:?}");
+        while reactor.time_to_sleep() == Some(Duration::ZERO) {}
+        assert!(reactor.shared.is_asleep(), "{mode:?}");
+    }
+}
+
+#[test]
 fn what_lies_there_unread_was_said_in_time() {
-    const MOMENT: Duration = Duration::from_millis(5);
+    const MOMENT: Duration = Duration::from_millis(200);
     let mut reactor = reactor();
     let core = core(&reactor, |config| {
         config.session.handshake_timeout = Duration::ZERO;

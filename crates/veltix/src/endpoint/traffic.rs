@@ -11,7 +11,7 @@ use super::reactor::{Alarm, Entry, Party, Reactor};
 use crate::candidates::Candidates;
 use crate::error::{CloseReason, Error};
 use crate::session::Event;
-use crate::stream::{Stop, Stream};
+use crate::stream::{Stop, Stream, TLS_READ_BUDGET};
 
 /// Of one connection in one turn; then the others have theirs.
 const READS_PER_TURN: usize = 8;
@@ -96,7 +96,13 @@ impl Reactor {
                 }
                 Err(Stop::WouldBlock) if entry.broken.is_some() => return self.give_up(token),
                 Err(Stop::WouldBlock) => return self.after_tls(token),
-                Err(Stop::Again) => {}
+                Err(Stop::Again) => {
+                    // TLS has taken much, with nothing in it for us.
+                    let is_due = entry.link.state().session.is_due(Instant::now());
+                    if is_due {
+                        entry.late = entry.late.saturating_add(TLS_READ_BUDGET);
+                    }
+                }
                 Err(Stop::Failed(_)) if entry.closing.is_some() => return self.cut(token),
                 Err(Stop::Failed(reason)) => return self.close(token, reason),
             }

@@ -199,7 +199,7 @@ fn out_of_files() {
     let refusals = || REFUSALS.0.load(Ordering::SeqCst);
     let waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
     until("it is refused", || refusals() > 0);
-    let (before, seen, start) = (cpu_time(&mut clock), refusals(), Instant::now());
+    let (start, before, seen) = (Instant::now(), cpu_time(&mut clock), refusals());
     // Others who come meanwhile are no reason to try more often.
     let others = TcpStream::connect(("127.0.0.1", port));
     until("it is refused often", || refusals() >= seen + 4);

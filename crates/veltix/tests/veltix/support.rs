@@ -216,7 +216,11 @@ impl Raw {
     /// The same from the peer; `None` at the end.
     pub fn json(&mut self) -> Option<String> {
         let mut length = [0; 2];
-        self.socket.read_exact(&mut length).ok()?;
+        match self.socket.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if is_end(&error) => return None,
+            Err(error) => panic!("{error}"),
+        }
         let mut text = vec![0; u16::from_be_bytes(length).into()];
         self.socket.read_exact(&mut text).unwrap();
         Some(String::from_utf8(text).unwrap())
@@ -236,7 +240,7 @@ impl Raw {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return None,
                 Ok(length) => self.kept.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) if is_end(&error) => return None,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -307,4 +311,10 @@ pub fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
+}
+
+/// Whether the peer has ended the connection, in whatever way.
+pub fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | UnexpectedEof)
 }
