@@ -43,8 +43,8 @@ impl Directory {
     /// these are.
     pub fn want_elsewhere(&self, clients: &[String]) -> Result<HashSet<String>, ServiceError> {
         let mut wanted = HashSet::new();
-        for together in clients.chunks(WANTED_TOGETHER) {
-            if !wanted.is_empty() {
+        for (part, together) in clients.chunks(WANTED_TOGETHER).enumerate() {
+            if part > 0 {
                 sleep(BREATH);
             }
             wanted.extend(self.store.want_elsewhere(together)?);

@@ -111,7 +111,6 @@ pub fn start(
     let helpers = vec![
         tokio::spawn(post.clone().carry(post.directory.updated())),
         tokio::spawn(post.clone().follow(post.directory.rules_changed())),
-        tokio::spawn(post.clone().run_errands()),
         tokio::spawn(post.clone().look()),
     ];
     let started = server.start();

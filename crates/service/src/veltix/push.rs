@@ -1,6 +1,6 @@
 //! What the service says unasked.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -23,45 +23,64 @@ const ERRANDS_INTERVAL: Duration = Duration::from_secs(1);
 const ERRANDS: usize = 1_000;
 
 impl Post {
-    /// Carries updates to their clients as they are made.
+    /// Carries updates to their clients as they are made, and does what other instances have for clients
+    /// that are on links of this one. One after the other: the newest update is to be the last.
     pub async fn carry(self: Arc<Self>, mut updates: Receiver<(String, Update)>) {
+        let mut ticks = tokio::time::interval(ERRANDS_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match updates.recv().await {
-                Ok((client, update)) => self.update(&client, update),
-                // Which ones were missed is not known.
-                Err(RecvError::Lagged(_)) => {
-                    let clients = self.links.clients().into_iter();
-                    self.tell_all(clients.map(|client| (client, 0)).collect())
-                        .await;
+            tokio::select! {
+                biased;
+                update = updates.recv() => {
+                    if !self.tell(update).await {
+                        return;
+                    }
                 }
-                Err(RecvError::Closed) => return,
+                _ = ticks.tick() => while self.run_some_errands(&mut updates).await == ERRANDS {},
             }
         }
     }
 
-    /// Does what other instances have for clients that are on links of this one.
-    pub async fn run_errands(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(ERRANDS_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            while self.run_some_errands().await == ERRANDS {}
+    /// Whether there may be more.
+    async fn tell(self: &Arc<Self>, update: Result<(String, Update), RecvError>) -> bool {
+        match update {
+            Ok((client, update)) => self.update(&client, update),
+            // Which ones were missed is not known.
+            Err(RecvError::Lagged(_)) => {
+                let clients = self.links.clients().into_iter();
+                self.tell_all(clients.map(|client| (client, 0)).collect())
+                    .await;
+            }
+            Err(RecvError::Closed) => return false,
         }
+        true
     }
 
     /// Tells how many there were.
-    async fn run_some_errands(self: &Arc<Self>) -> usize {
-        let errands = ask(self.directory.clone(), |directory| {
-            directory.errands(ERRANDS)
+    async fn run_some_errands(self: &Arc<Self>, updates: &mut Receiver<(String, Update)>) -> usize {
+        let post = self.clone();
+        let errands = ask(self.directory.clone(), move |directory| {
+            // Who is on a link by the store is so by `links`.
+            let _moving = post.moving.lock().unwrap_or_else(PoisonError::into_inner);
+            let errands = directory.errands(ERRANDS)?;
+            let wanted = errands.iter().filter(|errand| errand.is_wanted);
+            let wanted: Vec<_> = wanted.map(|errand| errand.hash.clone()).collect();
+            Ok((errands, post.links.of_all(&wanted)))
         });
         // A fault of the store is in the log already.
-        let errands = errands.await.unwrap_or_default();
+        let Ok((errands, wanted)) = errands.await else {
+            return 0;
+        };
         if errands.is_empty() {
             return 0;
         }
-        let wanted = errands.iter().filter(|errand| errand.is_wanted);
-        let wanted: Vec<_> = wanted.map(|errand| errand.hash.clone()).collect();
-        ask_clients_to_report(&self.links, &wanted);
+        let wanted = wanted.into_iter().map(|(peer, of)| (peer, Some(of)));
+        tokio::spawn(ask_to_report(wanted.collect()));
+        // What was made here before is older.
+        for _ in 0..updates.len() {
+            let update = updates.recv().await;
+            self.tell(update).await;
+        }
         let count = errands.len();
         let news = errands.into_iter();
         let news = news.filter_map(|errand| Some((errand.hash, errand.news_after?)));

@@ -69,8 +69,12 @@ fn who_moves_meanwhile_is_told_where_it_is_then() {
 
     let mut peer = Peer::at(&two);
     peer.resume(&hash);
-    peer.is_told(UPDATE, &told(&hash, 1, "A"));
-    peer.is_told(REPORT_NOW, &json!({"client_hashes": [hash]}));
+    // In either order.
+    let mut waited = [peer.told(), peer.told()];
+    waited.sort_by_key(|(code, _)| *code);
+    let update = (UPDATE, told(&hash, 1, "A"));
+    let wish = (REPORT_NOW, json!({"client_hashes": [hash]}));
+    assert_eq!(waited, [update, wish]);
     push(&two, &query, "B", 1, 1);
     peer.is_told(UPDATE, &told(&hash, 2, "B"));
     drop(peer);

@@ -142,9 +142,14 @@ impl Peer {
     }
 
     #[track_caller]
+    pub fn told(&mut self) -> (u16, Value) {
+        let (code, _, words) = self.next().unwrap();
+        (code, words)
+    }
+
+    #[track_caller]
     pub fn is_told(&mut self, code: u16, content: &Value) {
-        let (told, _, words) = self.next().unwrap();
-        assert_eq!((told, &words), (code, content));
+        assert_eq!(self.told(), (code, content.clone()));
     }
 
     /// Waits for the end; nothing else may come.
