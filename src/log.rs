@@ -14,19 +14,24 @@ pub fn enable(on: bool) {
     ON.store(on, Ordering::Relaxed);
 }
 
-/// Lines of which a peer decides how many there are: beyond a number in a minute they are not said.
+/// Lines of which a peer decides how many there are: beyond a number in a minute they are not said. They
+/// wait until nobody waits for whoever writes them.
 #[derive(Debug, Default)]
 pub struct Lines {
     since: Option<Instant>,
     said: u32,
+    waiting: Vec<String>,
 }
 
 impl Lines {
     const MOST: u32 = 20;
     const EVERY: Duration = Duration::from_secs(60);
 
-    /// Says it, or no more of it for a while.
-    pub fn say(&mut self, text: &str) {
+    /// Has a line said, or no more of it for a while.
+    pub fn say(&mut self, text: impl FnOnce() -> String) {
+        if !ON.load(Ordering::Relaxed) {
+            return;
+        }
         if self
             .since
             .is_none_or(|since| since.elapsed() >= Self::EVERY)
@@ -34,13 +39,25 @@ impl Lines {
             (self.since, self.said) = (Some(Instant::now()), 0);
         }
         self.said = self.said.saturating_add(1);
-        match self.said {
-            ..Self::MOST => line(format_args!("{text}")),
-            Self::MOST => line(format_args!(
-                "{text}; more of it is not said in this minute"
-            )),
-            _ => {}
+        if self.said <= Self::MOST {
+            let more = match self.said {
+                Self::MOST => "; more of it is not said in this minute",
+                _ => "",
+            };
+            self.waiting.push(text() + more);
         }
+    }
+
+    /// What is to be written, with no lock held: whoever reads the log may be slow.
+    pub fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// Writes lines that were taken.
+pub fn lines(all: Vec<String>) {
+    for text in all {
+        line(format_args!("{text}"));
     }
 }
 

@@ -108,9 +108,9 @@ impl State {
             self.late.keep_codec(&client, codec);
             if self.advises(&client, Some(&advice)) {
                 let client_id = &client.client_id;
-                let line =
-                    format!("{client_id}: compression.type {codec} applies at the next start");
-                self.lines.say(&line);
+                self.lines.say(|| {
+                    format!("{client_id}: compression.type {codec} applies at the next start")
+                });
             }
         }
     }

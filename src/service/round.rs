@@ -248,8 +248,8 @@ fn heed(state: &mut State, draft: &Draft, taken: &ReportTaken) {
     // Without a word on it, what the client was registered with holds.
     if state.advises(client, advice.or(client.registered_advice().as_ref())) {
         let client_id = &client.client_id;
-        let line = format!("{client_id}: other advice applies at the next start");
-        state.lines.say(&line);
+        let line = || format!("{client_id}: other advice applies at the next start");
+        state.lines.say(line);
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Failure, Registration, Said, Transport};
 use crate::boundary;
 use crate::debug;
 use crate::lock::lock;
+use crate::log;
 use crate::report::record::Client;
 use crate::settings::Settings;
 
@@ -56,6 +57,8 @@ fn turn(shared: &Shared, transport: &mut dyn Transport) {
         }
     };
     // Not under the lock: whoever reads the log may be slow.
+    let advised = lock(&shared.state).lines.take();
+    log::lines(advised);
     if let Some(news) = news {
         debug!("{news}");
     }

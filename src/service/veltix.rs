@@ -91,6 +91,15 @@ impl Veltix {
         }
     }
 
+    /// The last report of a client is not that of its name where another one goes on by it.
+    fn of_names(&self, reports: &Reports) -> Reports {
+        let mut reports = reports.clone();
+        for report in &mut reports.reports {
+            report.last &= !self.names.is_shared(&report.client_hash);
+        }
+        reports
+    }
+
     fn quiet_deadline(&self) -> Instant {
         Instant::now() + self.quiet_limit
     }
@@ -118,6 +127,7 @@ impl Transport for Veltix {
 
     fn report(&mut self, reports: &Reports) -> Result<ReportsTaken, Failure> {
         let longest = answer::longest(reports.reports.len());
+        let reports = &self.of_names(reports);
         let document = self.ask(REPORT, reports, longest, self.quiet_deadline())?;
         let taken: ReportsTaken = answer::message(document)?;
         for report in taken.reports.iter().filter(|report| report.unknown) {

@@ -56,7 +56,7 @@ impl Inbox {
             _ => Ok(()),
         };
         if let Err(line) = understood {
-            self.lines.say(&line);
+            self.lines.say(|| line);
         }
     }
 

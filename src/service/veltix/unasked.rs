@@ -7,13 +7,14 @@ use superstream_protocol::link::{GOODBYE, Goodbye, RESUME, Resume, Resumed};
 
 use super::{Veltix, json};
 use crate::debug;
+use crate::log;
 use crate::service::line::Backoff;
 use crate::service::reopening::PROOF_LIMIT;
 use crate::service::{Failure, Heard, answer};
 
 /// Looks that may follow upon each other; beyond, one comes after each pause. A service that says
 /// something all the time must not keep the thread busy.
-const BURST: u32 = 32;
+pub(super) const BURST: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Messages that a look takes, and their bytes, however many there are; and clients that it finds to be
 /// unknown.
@@ -41,7 +42,7 @@ pub(super) struct Unasked {
 }
 
 impl Unasked {
-    fn looks(&mut self, now: Instant) {
+    pub(super) fn looks(&mut self, now: Instant) {
         let made_up = self.made_up_at.map_or(now, |at| at.max(now));
         // Whatever was looked at before the time makes nobody deaf afterwards.
         self.made_up_at = Some(made_up.min(now + PAUSE * BURST) + PAUSE);
@@ -167,6 +168,7 @@ impl Veltix {
         heard.extend(self.unasked.heard.drain(..unknown));
         heard.extend(self.link.inbox.take_asked());
         self.send_orphan_away();
+        log::lines(self.link.inbox.lines.take());
         Ok(heard)
     }
 
@@ -181,9 +183,11 @@ impl Veltix {
             let deadline = Instant::now() + PROOF_LIMIT.min(self.quiet_limit);
             let told = self.tell(GOODBYE, &Goodbye { client_hash }, deadline);
             if let Err(failure) = told {
-                self.link.inbox.give_orphans_up();
-                let line = format!("a client that came too late: {failure}");
-                self.link.inbox.lines.say(&line);
+                if !matches!(failure, Failure::Refused(_)) {
+                    self.link.inbox.give_orphans_up();
+                }
+                let line = || format!("a client that came too late: {failure}");
+                self.link.inbox.lines.say(line);
             }
             self.unasked.idle_since = idle_since;
         }

@@ -8,7 +8,7 @@ use superstream_protocol::link::{GOODBYE, HELLO, REPORT, REPORT_NOW, RESUME, UPD
 
 use super::service::{self, Service};
 use super::{codec_for, config, hear, register, report, veltix, zstd};
-use crate::service::veltix::unasked::IDLE;
+use crate::service::veltix::unasked::{BURST, IDLE};
 use crate::service::{Heard, Said, Transport};
 
 fn is_codec(heard: &Heard) -> bool {
@@ -106,7 +106,7 @@ fn a_link_without_clients_is_not_looked_at_all_the_time() {
 /// What is left of a flood is no reason to look without a pause.
 #[test]
 fn what_is_left_waits_for_its_turn() {
-    const UPDATES: usize = 4000;
+    const UPDATES: usize = 200;
     let service = Service::start();
     let mut veltix = veltix(&service);
     register(&mut veltix, "1").unwrap();
@@ -114,12 +114,13 @@ fn what_is_left_waits_for_its_turn() {
         service.say(UPDATE, &zstd(&format!("another-{update}")));
     }
     assert_eq!(veltix.configure(&config("h1")), Ok(Said::Yes));
-    let mut rests = false;
-    for _ in 0..UPDATES / 64 {
-        veltix.look().unwrap();
-        rests |= veltix.look_at().is_some_and(|at| at > Instant::now());
+    for _ in 0..BURST {
+        veltix.unasked.looks(Instant::now());
     }
-    assert!(rests);
+    veltix.look().unwrap();
+    assert!(!veltix.link.inbox.is_empty());
+    let rested = veltix.unasked.rested_at();
+    assert!(veltix.look_at() >= rested, "{rested:?}");
     wait_until("the end of it", || {
         veltix.look().unwrap();
         let far = Instant::now() + Duration::from_secs(10);
