@@ -19,6 +19,7 @@ use superstream_veltix::Address;
 
 use super::answer::{self, never_sent};
 use super::{Failure, Heard, Registration, Said, Transport, Watch};
+use crate::log;
 use crate::settings::Token;
 use link::Link;
 use names::Names;
@@ -65,6 +66,7 @@ impl Veltix {
             }
             other => other,
         };
+        log::lines(self.link.inbox.lines.take());
         answer::accepted(&body?, self.token.as_ref(), longest)
     }
 
@@ -95,7 +97,7 @@ impl Veltix {
     fn of_names(&self, reports: &Reports) -> Reports {
         let mut reports = reports.clone();
         for report in &mut reports.reports {
-            report.last &= !self.names.is_shared(&report.client_hash);
+            report.last &= !self.names.outlives_one(&report.client_hash);
         }
         reports
     }

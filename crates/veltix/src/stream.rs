@@ -32,7 +32,6 @@ impl From<io::Error> for Stop {
 
 /// What one call takes from the socket before it gives way to others. TLS has messages of its own, of
 /// which a peer can send any number without one byte for the caller.
-#[cfg(feature = "tls")]
 pub(crate) const TLS_READ_BUDGET: usize = 16 * 1024;
 
 /// How a server encrypts.

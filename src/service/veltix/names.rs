@@ -20,6 +20,8 @@ struct Named {
     turn: u64,
     /// Two may go by one name.
     clients: u32,
+    /// Another one went by it before.
+    has_left: bool,
 }
 
 impl Names {
@@ -29,7 +31,11 @@ impl Names {
         self.turns += 1;
         let turn = self.turns;
         let named = self.names.entry(name.to_owned());
-        let named = named.or_insert(Named { turn, clients: 0 });
+        let named = named.or_insert(Named {
+            turn,
+            clients: 0,
+            has_left: false,
+        });
         named.turn = turn;
         named.clients = named.clients.saturating_add(1);
         if self.names.len() > MAX_NAMES {
@@ -56,6 +62,7 @@ impl Names {
         if let Some(named) = self.names.get_mut(name) {
             named.clients = named.clients.saturating_sub(1);
             if named.clients > 0 {
+                named.has_left = true;
                 return;
             }
             self.names.remove(name);
@@ -78,6 +85,12 @@ impl Names {
     /// Whether more than one client goes by it.
     pub(super) fn is_shared(&self, name: &str) -> bool {
         self.names.get(name).is_some_and(|named| named.clients > 1)
+    }
+
+    /// Whether another one goes by it, or may: what is said for the last time of one is not the end of it.
+    pub(super) fn outlives_one(&self, name: &str) -> bool {
+        let named = self.names.get(name);
+        named.is_some_and(|named| named.clients > 1 || named.has_left)
     }
 
     pub(super) fn is_empty(&self) -> bool {

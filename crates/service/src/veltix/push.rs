@@ -8,7 +8,7 @@ use superstream_protocol::Update;
 use superstream_protocol::link::{ClientUpdate, REPORT_NOW, ReportNow, UPDATE};
 use superstream_veltix::{ClientInfo, MessageType, Request};
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -78,7 +78,11 @@ impl Post {
         tokio::spawn(ask_to_report(wanted.collect()));
         // What was made here before is older.
         for _ in 0..updates.len() {
-            let update = updates.recv().await;
+            let update = match updates.try_recv() {
+                Ok(update) => Ok(update),
+                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
             self.tell(update).await;
         }
         let count = errands.len();

@@ -180,7 +180,11 @@ fn high_looks_again_without_a_pause_and_not_for_long() {
         (PerformanceMode::Balanced, false),
     ] {
         let mut reactor = reactor();
-        let core = core(&reactor, |config| config.performance_mode = mode);
+        let core = core(&reactor, |config| {
+            config.performance_mode = mode;
+            config.session.handshake_timeout = Duration::from_secs(3600);
+            config.session.ping_interval = None;
+        });
         let (token, _peer) = greeted(&mut reactor, &core);
         reactor.turn(&mut Inbox::default());
         // It may have been held up for longer than it looks.

@@ -99,9 +99,10 @@ impl Reactor {
                 Err(Stop::Again) => {
                     // TLS has taken much, with nothing in it for us.
                     let is_due = entry.link.state().session.is_due(Instant::now());
-                    if is_due {
-                        entry.late = entry.late.saturating_add(TLS_READ_BUDGET);
-                    }
+                    entry.late = match is_due {
+                        true => entry.late.saturating_add(TLS_READ_BUDGET),
+                        false => 0,
+                    };
                 }
                 Err(Stop::Failed(_)) if entry.closing.is_some() => return self.cut(token),
                 Err(Stop::Failed(reason)) => return self.close(token, reason),

@@ -137,6 +137,15 @@ fn the_goodbye_of_a_name_is_that_of_its_last_client() {
     register(&mut veltix, "1").unwrap();
     assert_eq!(veltix.goodbye("h1", "1"), Ok(Said::Nothing));
     assert_eq!(veltix.names.all(), ["h1"]);
+    let mut last = report("h1");
+    last.reports[0].last = true;
+    veltix.report(&last).unwrap();
+    let told = service.told(REPORT);
+    let says_last = |told: &Value| told["reports"][0]["last"] == true;
+    assert!(
+        !told.iter().any(says_last),
+        "the other one is there: {told:?}"
+    );
     assert_eq!(veltix.goodbye("h1", "1"), Ok(Said::Yes));
     assert_eq!(service.told(GOODBYE).len(), 1);
 }
