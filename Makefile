@@ -76,6 +76,10 @@ FROM_OUTSIDE = cargo test --package superstream-tests
 # Nothing that is installed by itself: without link-time optimisation their tests are quick to link.
 LIBRARIES := superstream-nats superstream-veltix
 
+# Most of what these do is to wait, each for a service of its own.
+WAITING := report_faults reporting
+OTHERS := $(filter-out $(WAITING),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) peers)
+
 # The matrix comes after the tests: they build a program that it reads.
 test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo fmt --all --check
@@ -85,7 +89,8 @@ test: build ## check everything: format, lints, tests, MATRIX.md, the header
 	cargo test --release --workspace --exclude superstream-tests $(LIBRARIES:%=--exclude %)
 	cargo test $(LIBRARIES:%=--package %)
 	$(MAKE) --no-print-directory fuzz-veltix
-	$(FROM_OUTSIDE)
+	$(FROM_OUTSIDE) --lib $(OTHERS:%=--test %)
+	$(FROM_OUTSIDE) $(WAITING:%=--test %) -- --test-threads 8
 	$(MAKE) --no-print-directory check-counters test-engines
 	$(XTASK) matrix --check
 	$(MAKE) --no-print-directory check-header check-api
