@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use crate::sync::{AtomicUsize, Ordering, lock};
+use crate::lock::lock;
+use crate::sync::{AtomicUsize, Ordering};
 
 /// A key, by which it is found, and a name, by which it is reported. Both change when it begins to
 /// count for something else.

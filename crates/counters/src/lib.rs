@@ -17,6 +17,7 @@ mod broker;
 mod durations;
 mod label;
 mod lines;
+mod lock;
 mod sync;
 mod table;
 mod topic;
@@ -29,7 +30,7 @@ use superstream_protocol::measured::{Measured, TopicFigures};
 
 pub use broker::Broker;
 use durations::Histogram;
-pub use sync::lock;
+pub use lock::lock;
 use sync::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use table::{Item, Table};
 pub use topic::Topic;

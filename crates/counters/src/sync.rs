@@ -1,10 +1,4 @@
-//! The atomics, the real ones or those of the model checker, and a lock that no hook waits for.
-
-#[cfg(not(superstream_tsan))]
-use std::sync::PoisonError;
-#[cfg(superstream_tsan)]
-use std::sync::TryLockError;
-use std::sync::{Mutex, MutexGuard};
+//! The atomics, the real ones or those of the model checker.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{
@@ -12,23 +6,3 @@ pub(crate) use loom::sync::atomic::{
 };
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
-
-/// Locks. A panic of another thread while it held the lock is no reason to stop: what is behind
-/// our locks is complete after each step.
-#[cfg(not(superstream_tsan))]
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The same where ThreadSanitizer sees it: whoever waits for a lock takes it inside the standard
-/// library, which is compiled without it.
-#[cfg(superstream_tsan)]
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    loop {
-        match mutex.try_lock() {
-            Ok(guard) => return guard,
-            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-        }
-    }
-}

@@ -89,8 +89,8 @@ impl Names {
 
     /// Whether another one goes by it, or may: what is said for the last time of one is not the end of it.
     pub(super) fn outlives_one(&self, name: &str) -> bool {
-        let named = self.names.get(name);
-        named.is_some_and(|named| named.clients > 1 || named.has_left)
+        let was_shared = self.names.get(name).is_some_and(|named| named.has_left);
+        was_shared || self.is_shared(name)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -74,8 +74,7 @@ impl Post {
         if errands.is_empty() {
             return 0;
         }
-        let wanted = wanted.into_iter().map(|(peer, of)| (peer, Some(of)));
-        tokio::spawn(ask_to_report(wanted.collect()));
+        begin_to_ask(wanted);
         // What was made here before is older.
         for _ in 0..updates.len() {
             let update = match updates.try_recv() {
@@ -152,9 +151,14 @@ impl Post {
 pub fn ask_clients_to_report(links: &Links, clients: &[String]) -> usize {
     let peers = links.of_all(clients);
     let reached = peers.iter().map(|(_, clients)| clients.len()).sum();
+    begin_to_ask(peers);
+    reached
+}
+
+/// Nobody waits until all are asked.
+fn begin_to_ask(peers: Vec<(ClientInfo, Vec<String>)>) {
     let peers = peers.into_iter().map(|(peer, of)| (peer, Some(of)));
     tokio::spawn(ask_to_report(peers.collect()));
-    reached
 }
 
 /// Asks processes to report for these of their clients, or for all, some after the others.

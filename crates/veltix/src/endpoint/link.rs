@@ -259,7 +259,7 @@ impl Link {
             // The reply is behind messages that callbacks were too slow for, perhaps this one.
             self.shared.command(Command::Resume(self.token));
         }
-        if self.mode == PerformanceMode::High {
+        if self.is_attentive() {
             slot.look_out(ATTENTION.min(timeout));
         }
         if let Some(result) = slot.wait(timeout) {

@@ -1,11 +1,11 @@
 //! Peers that are slow: they are waited for, told of, and never sent half a frame.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use superstream_veltix::{Error, MessageType, Request, RequestId};
+use superstream_veltix::{Error, MessageType, Request, RequestId, Server};
 
 use crate::support::*;
 
@@ -86,9 +86,8 @@ fn frames_of_many_threads_are_never_mixed() {
     }
 }
 
-#[test]
-fn callbacks_that_are_slow_hold_up_the_peer_and_not_our_memory() {
-    let server = server_with(|_| {});
+/// Starts a server whose callbacks wait until what is given is dropped; and the bytes that they took then.
+fn held_up(server: &Server) -> (Sender<()>, Arc<Mutex<usize>>) {
     let (open, gate) = channel::<()>();
     let gate = Mutex::new(gate);
     let received = Arc::new(Mutex::new(0_usize));
@@ -98,6 +97,13 @@ fn callbacks_that_are_slow_hold_up_the_peer_and_not_our_memory() {
         *counted.lock().unwrap() += response.content.len();
     });
     server.start().unwrap();
+    (open, received)
+}
+
+#[test]
+fn callbacks_that_are_slow_hold_up_the_peer_and_not_our_memory() {
+    let server = server_with(|_| {});
+    let (open, received) = held_up(&server);
     let client = client_with(port(&server), |config| {
         config.session.max_queued_bytes = 11 * MIB;
         config.session.ping_interval = None;
@@ -140,15 +146,7 @@ fn fill_up(raw: &mut Raw) -> usize {
 #[test]
 fn what_comes_while_callbacks_are_behind_waits_until_they_have_caught_up() {
     let server = server_with(|config| config.session.ping_interval = None);
-    let (open, gate) = channel::<()>();
-    let gate = Mutex::new(gate);
-    let done = Arc::new(Mutex::new(0_usize));
-    let counted = Arc::clone(&done);
-    server.on_recv(move |_, response| {
-        let _ = gate.lock().unwrap().recv();
-        *counted.lock().unwrap() += response.content.len();
-    });
-    server.start().unwrap();
+    let (open, done) = held_up(&server);
     let mut raw = Raw::greeted(port(&server));
     fill_up(&mut raw);
     raw.send(MessageType::PING, RequestId(4), b"");

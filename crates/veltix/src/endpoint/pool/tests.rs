@@ -74,6 +74,7 @@ fn work_for_which_there_was_no_thread_is_not_forgotten() {
     assert_eq!(ran.recv(), Ok(1));
     pool.stop();
 }
+
 #[test]
 fn messages_without_content_take_room_too() {
     let pool = Pool::with(1, |_| Err(io::ErrorKind::WouldBlock.into()));
