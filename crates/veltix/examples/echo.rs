@@ -25,7 +25,7 @@ fn main() -> Result<(), Error> {
     let client = Client::new(ClientConfig::new("127.0.0.1", port))?;
     client.connect()?;
     for text in ["Hello Server!", "Once more"] {
-        let reply = client.send_and_wait(&Request::new(ECHO, text), Duration::from_secs(5))?;
+        let reply = client.send_and_wait(&Request::new(ECHO, text), Duration::from_secs(30))?;
         println!("client: {}", String::from_utf8_lossy(&reply.content));
     }
     client.disconnect();

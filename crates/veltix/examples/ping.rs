@@ -10,7 +10,7 @@ use superstream_veltix::{
 };
 
 fn main() -> Result<(), Error> {
-    let timeout = Duration::from_secs(5);
+    let timeout = Duration::from_secs(30);
     let server = Server::new(ServerConfig::new("127.0.0.1", 0))?;
     // In Python this would time out: there, callbacks hold up what arrives.
     server.on_connect(move |client| match client.ping(timeout) {

@@ -26,11 +26,11 @@ fn later() -> Instant {
 
 fn open(port: u16) -> Connection {
     let address = Address::new("127.0.0.1", port);
-    Connection::open(&address, &ConnectionOptions::default(), later()).unwrap()
+    Connection::open(&address, &unhurried(), later()).unwrap()
 }
 
 fn opened() -> (Connection, Raw) {
-    opened_with(&ConnectionOptions::default())
+    opened_with(&unhurried())
 }
 
 fn opened_with(options: &ConnectionOptions) -> (Connection, Raw) {
@@ -148,7 +148,7 @@ fn a_flood_keeps_nobody_beyond_his_deadline() {
 fn it_is_refused_with_a_reason() {
     let (listener, port) = listener();
     let address = Address::new("127.0.0.1", port);
-    let options = ConnectionOptions::default();
+    let options = unhurried();
     assert!(matches!(
         Connection::open(&address, &options, soon()),
         Err(Error::TimedOut)
@@ -166,7 +166,7 @@ fn it_is_refused_with_a_reason() {
 fn a_server_that_falls_silent_is_noticed() {
     let (listener, port) = listener();
     let accepting = thread::spawn(move || Raw::accept_greeting(&listener));
-    let mut options = ConnectionOptions::default();
+    let mut options = unhurried();
     options.session.ping_interval = Some(Duration::from_millis(50));
     options.session.ping_timeout = Duration::from_millis(50);
     let address = Address::new("127.0.0.1", port);
@@ -195,7 +195,7 @@ fn dropping_it_sends_nothing_and_does_not_end_what_a_forked_parent_has() {
 const HUGE: usize = 40_000_000;
 
 fn opened_for_huge() -> (Connection, Raw) {
-    let mut options = ConnectionOptions::default();
+    let mut options = unhurried();
     options.session.max_message_size = HUGE + 100;
     opened_with(&options)
 }
@@ -270,7 +270,7 @@ fn its_caller_sets_how_much_is_kept() {
     const MIB: usize = 1 << 20;
     let (mut connection, mut raw) = opened_with(&ConnectionOptions {
         max_kept_bytes: MIB,
-        ..ConnectionOptions::default()
+        ..unhurried()
     });
     let peer = thread::spawn(move || {
         // The first reply is behind a part of what may be kept, the second behind more than all.
@@ -336,11 +336,11 @@ fn an_address_that_accepts_and_says_nothing_or_nonsense_leaves_time_for_the_othe
         mad
     });
     let candidates = [mute_port, mad_port, port(&server)].map(|port| ([127, 0, 0, 1], port).into());
-    let mut options = ConnectionOptions::default();
+    let mut options = unhurried();
     // Only its part of the time ends the waiting for the first.
     options.session.handshake_timeout = 10 * LONG;
     let address = Address::new("127.0.0.1", port(&server));
-    let deadline = Instant::now() + Duration::from_secs(6);
+    let deadline = Instant::now() + Duration::from_secs(12);
     let mut connection = Connection::open_at(&address, &candidates, &options, deadline).unwrap();
     connection.ping(later()).unwrap();
     let _mad = nonsense.join().unwrap();

@@ -11,9 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use superstream_veltix::frames::Wire;
-use superstream_veltix::{
-    Address, Connection, ConnectionOptions, MessageType, Next, Request, Server,
-};
+use superstream_veltix::{Address, Connection, MessageType, Next, Request, Server};
 
 use crate::support::*;
 
@@ -275,8 +273,7 @@ fn our_connection_without_a_thread_and_its_server() {
         let mut python = Python::server(version, port);
         let address = Address::new("127.0.0.1", port);
         let later = || Instant::now() + LONG;
-        let mut connection =
-            Connection::open(&address, &ConnectionOptions::default(), later()).unwrap();
+        let mut connection = Connection::open(&address, &unhurried(), later()).unwrap();
         assert_eq!(connection.wire(), wire);
         python.says("connect");
         python.be_patient();

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use superstream_veltix::{
-    Address, BufferSize, Client, ClientConfig, CloseReason, Connection, ConnectionOptions, Error,
-    PerformanceMode, Request, RequestId, Server, ServerConfig,
+    Address, BufferSize, Client, ClientConfig, CloseReason, Connection, Error, PerformanceMode,
+    Request, RequestId, Server, ServerConfig,
 };
 
 use crate::support::*;
@@ -226,7 +226,7 @@ fn all_addresses_are_tried_in_their_order() {
         (vec![nobody, nobody_else], None),
     ] {
         let address = Address::new("somewhere.example", 1);
-        let options = ConnectionOptions::default();
+        let options = unhurried();
         let deadline = Instant::now() + LONG;
         match Connection::open_at(&address, &addresses, &options, deadline) {
             Ok(mut connection) => {

@@ -10,8 +10,8 @@ use rustix::net::{self, AddressFamily, SocketType};
 use superstream_veltix::frames::{Decoder, Frame, Wire};
 use superstream_veltix::session::Options;
 use superstream_veltix::{
-    Client, ClientConfig, ClientInfo, Endpoint, EndpointConfig, MessageType, Request, RequestId,
-    Response, Server, ServerConfig,
+    Client, ClientConfig, ClientInfo, ConnectionOptions, Endpoint, EndpointConfig, MessageType,
+    Request, RequestId, Response, Server, ServerConfig,
 };
 
 pub const CHAT: MessageType = MessageType::of(200);
@@ -89,7 +89,7 @@ pub fn connected(port: u16) -> Client {
     client
 }
 
-fn patient(options: &mut Options) {
+pub fn patient(options: &mut Options) {
     options.handshake_timeout = FAR;
     options.frame_timeout = FAR;
     options.ping_interval = Some(FAR);
@@ -101,6 +101,14 @@ pub fn patience() -> Options {
     let mut options = Options::default();
     patient(&mut options);
     options
+}
+
+/// The same of a connection without a thread.
+pub fn unhurried() -> ConnectionOptions {
+    ConnectionOptions {
+        session: patience(),
+        ..ConnectionOptions::default()
+    }
 }
 
 pub fn short(options: &mut Options) {

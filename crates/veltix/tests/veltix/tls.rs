@@ -11,8 +11,8 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use superstream_veltix::frames::{Decoder, Wire};
 use superstream_veltix::{
-    Address, Client, ClientConfig, CloseReason, Connection, ConnectionOptions, Error, MessageType,
-    Next, Request, RequestId, Server, ServerConfig,
+    Address, Client, ClientConfig, CloseReason, Connection, Error, MessageType, Next, Request,
+    RequestId, Server, ServerConfig,
 };
 
 use crate::support::*;
@@ -49,12 +49,21 @@ fn certificates_for(names: &[&str]) -> Configs {
     (Arc::new(server), Arc::new(client))
 }
 
+/// Of a client as patient as the server.
+pub fn secure_client(server: &Server, tls: &Arc<rustls::ClientConfig>) -> ClientConfig {
+    let mut config = ClientConfig::new("127.0.0.1", port(server)).with_tls(Arc::clone(tls));
+    patient(&mut config.session);
+    config.connect_timeout = LONG;
+    config
+}
+
 fn secure_server(tls: &Arc<rustls::ServerConfig>) -> Server {
     secure_server_on(Wire::V1, tls)
 }
 
 fn secure_server_on(wire: Wire, tls: &Arc<rustls::ServerConfig>) -> Server {
     let mut config = ServerConfig::new("127.0.0.1", 0).with_tls(Arc::clone(tls));
+    patient(&mut config.session);
     config.session.wire = Some(wire);
     let server = Server::on(&endpoint(), config);
     server.route(CHAT, |client, response| {
@@ -91,7 +100,7 @@ fn the_connection_without_a_thread_does_too() {
     let server = secure_server(&server_tls);
     let url = format!("veltixs://127.0.0.1:{}", port(&server));
     let address = Address::parse(&url).unwrap();
-    let options = ConnectionOptions::default().with_tls(client_tls);
+    let options = unhurried().with_tls(client_tls);
     let mut connection = Connection::open(&address, &options, Instant::now() + LONG).unwrap();
     let request = Request::new(CHAT, vec![3; 1_000_000]);
     let reply = connection.send_and_wait(&request, Instant::now() + LONG);
@@ -103,8 +112,7 @@ fn both_versions_go_through_tls() {
     for wire in [Wire::V1, Wire::V2] {
         let (server_tls, client_tls) = certificates();
         let server = secure_server_on(wire, &server_tls);
-        let config =
-            ClientConfig::new("127.0.0.1", port(&server)).with_tls(Arc::clone(&client_tls));
+        let config = secure_client(&server, &client_tls);
         let client = Client::on(&endpoint(), config);
         client.connect().unwrap();
         assert_eq!(client.wire().unwrap(), wire);
@@ -126,7 +134,7 @@ fn both_versions_go_through_tls() {
 fn a_client_comes_back_through_tls() {
     let (server_tls, client_tls) = certificates();
     let server = secure_server(&server_tls);
-    let mut config = ClientConfig::new("127.0.0.1", port(&server)).with_tls(client_tls);
+    let mut config = secure_client(&server, &client_tls);
     config.retry = u32::MAX;
     config.retry_delay = Duration::from_millis(1);
     let client = Client::on(&endpoint(), config);
@@ -162,7 +170,7 @@ fn whom_nobody_trusts_is_not_spoken_to() {
     let (server_tls, _) = certificates();
     let (_, stranger) = certificates();
     let server = secure_server(&server_tls);
-    let config = ClientConfig::new("127.0.0.1", port(&server)).with_tls(stranger);
+    let config = secure_client(&server, &stranger);
     let client = Client::on(&endpoint(), config);
     let Err(Error::Closed(CloseReason::Tls(_))) = client.connect() else {
         panic!("connected");
@@ -180,11 +188,7 @@ fn who_asks_for_tls_never_goes_without() {
         Err(Error::Closed(CloseReason::Tls(_)))
     ));
     let address = Address::parse(&url).unwrap();
-    let opened = Connection::open(
-        &address,
-        &ConnectionOptions::default(),
-        Instant::now() + LONG,
-    );
+    let opened = Connection::open(&address, &unhurried(), Instant::now() + LONG);
     assert!(matches!(opened, Err(Error::Tls(_))));
 
     // A client without it, at a server with it: each waits for the other to begin.
@@ -233,7 +237,7 @@ fn opened_with((server_tls, client_tls): Configs) -> (Connection, TlsPeer) {
 
 fn open(port: u16, tls: Arc<rustls::ClientConfig>) -> Result<Connection, Error> {
     let address = Address::parse(&format!("veltixs://127.0.0.1:{port}")).unwrap();
-    let options = ConnectionOptions::default().with_tls(tls);
+    let options = unhurried().with_tls(tls);
     Connection::open(&address, &options, Instant::now() + LONG)
 }
 

@@ -56,7 +56,7 @@ fn each_client_is_whole_whichever_instance_its_messages_come_to() {
             "internal.clientErrors",
             format!("[clientHash: {hash}] [sdk: python][version: 1][tags: ] error {n}"),
         );
-        (n, hash)
+        (n, running)
     };
     let is_whole = |service: &Service, n: u32, hash: &str| {
         let client = service.get(&format!("/v1/clients/{hash}")).1;
@@ -68,10 +68,10 @@ fn each_client_is_whole_whichever_instance_its_messages_come_to() {
             && client["alive"] == true
     };
     let clients: Vec<_> = (0..20).map(register).collect();
-    for (n, hash) in &clients {
+    for (n, running) in &clients {
         for service in [&one, &two] {
             wait_until("a client is whole, whomever one asks", || {
-                is_whole(service, *n, hash)
+                is_whole(service, *n, &running.hash)
             });
         }
     }
@@ -81,8 +81,8 @@ fn each_client_is_whole_whichever_instance_its_messages_come_to() {
     two.child.wait().unwrap();
     are_subscribed(&server, 1);
     let clients: Vec<_> = (20..30).map(register).collect();
-    for (n, hash) in &clients {
-        wait_until("the other goes on", || is_whole(&one, *n, hash));
+    for (n, running) in &clients {
+        wait_until("the other goes on", || is_whole(&one, *n, &running.hash));
     }
 }
 

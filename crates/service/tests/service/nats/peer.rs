@@ -44,7 +44,7 @@ impl Peer {
             .build()
             .unwrap();
         let options = options
-            .request_timeout(Some(PATIENCE))
+            .request_timeout(Some(PATIENCE / 6))
             .retry_on_initial_connect();
         let client = runtime.block_on(options.connect(server.url())).unwrap();
         // Returns once there is a connection.
@@ -72,6 +72,7 @@ impl Peer {
                 Err(error) => {
                     let is_late = std::time::Instant::now() > deadline;
                     assert!(!is_late, "{subject}: {error}");
+                    std::thread::sleep(Duration::from_millis(5));
                 }
             }
         }

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::peer::{
-    Peer, REGISTER, REPORT, REPORT_NOW, UPDATE, far, is_no, push, send_update, service, service_in,
-    told,
+    Peer, REGISTER, REPORT, REPORT_NOW, UPDATE, at_once, far, is_no, push, send_update, service,
+    service_in, told,
 };
 
 #[test]
@@ -106,15 +106,13 @@ fn who_fails_half_way_says_how_many_have_it() {
 #[test]
 fn many_processes_do_not_report_at_once() {
     let service = service(&[]);
-    let mut peers: Vec<_> = (0..201)
-        .map(|_| {
-            let mut peer = Peer::at(&service);
-            let hash = peer.register(&json!({}));
-            (peer, hash)
-        })
-        .collect();
+    let mut peers = at_once(210, || {
+        let mut peer = Peer::at(&service);
+        let hash = peer.register(&json!({}));
+        (peer, hash)
+    });
     let asked = service.send("POST", "/v1/report-now?all=true", &json!({}));
-    assert_eq!(asked, far(201, 201, 0));
+    assert_eq!(asked, far(210, 210, 0));
     let mut said_at: Vec<_> = peers
         .iter_mut()
         .map(|(peer, hash)| {

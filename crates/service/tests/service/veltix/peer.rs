@@ -1,6 +1,7 @@
 //! A process that keeps a link to the service, and says what a test has it say.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,8 +15,10 @@ use superstream_veltix::{
 use crate::common::{Service, TOKEN, bearer, log_file, wait_until};
 
 /// After so long a message is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + PATIENCE
 }
 
 /// A service that serves links.
@@ -36,13 +39,27 @@ pub fn service_in(dir: &Path) -> Service {
     Service::start_logging(&arguments, log_file(&dir.join("log")))
 }
 
+/// So many of them, opened by ten at a time.
+pub fn at_once<T: Send>(number: usize, open: impl Fn() -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let some = || (0..number / 10).map(|_| open()).collect::<Vec<_>>();
+        let opening = [(); 10].map(|()| scope.spawn(some));
+        opening
+            .into_iter()
+            .flat_map(|some| some.join().unwrap())
+            .collect()
+    })
+}
+
 /// One connection.
 pub struct Peer(Connection);
 
 impl Peer {
     /// Connects, and says nothing.
     pub fn stranger(service: &Service) -> Self {
-        Self::with(&service.veltix, &ConnectionOptions::default())
+        let mut options = ConnectionOptions::default();
+        options.session.handshake_timeout = PATIENCE;
+        Self::with(&service.veltix, &options)
     }
 
     pub fn with(url: &str, options: &ConnectionOptions) -> Self {

@@ -11,7 +11,7 @@ use crate::common::{program, wait_until};
 fn who_stops_answers_what_came() {
     let mut service = service(&[]);
     let mut peer = Peer::at(&service);
-    let mut asked: HashSet<_> = (0..300)
+    let mut asked: HashSet<_> = (0..100)
         .map(|n| peer.say(REGISTER, &json!({"registration_id": n.to_string()})))
         .collect();
     service.signal("-TERM");

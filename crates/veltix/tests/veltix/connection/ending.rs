@@ -9,7 +9,7 @@ fn what_came_is_not_lost_where_nothing_can_be_written_any_more() {
     for max_kept_bytes in [ConnectionOptions::default().max_kept_bytes, 1] {
         let (mut connection, mut raw) = opened_with(&ConnectionOptions {
             max_kept_bytes,
-            ..ConnectionOptions::default()
+            ..unhurried()
         });
         raw.send(OTHER, RequestId(1), b"one");
         // More than is read at once.
@@ -77,7 +77,7 @@ fn closing_it_destroys_nothing_of_what_was_written() {
 fn closing_it_writes_what_waits_though_nobody_has_taken_what_came() {
     let mut options = ConnectionOptions {
         max_kept_bytes: 1,
-        ..ConnectionOptions::default()
+        ..unhurried()
     };
     options.session.max_message_size = HUGE + 100;
     let (mut connection, mut raw) = opened_with(&options);

@@ -95,7 +95,7 @@ fn a_thread_that_waits_for_other_things_too_drives_it() {
 
 #[test]
 fn a_thread_that_waits_by_itself_notices_a_silent_server() {
-    let mut options = ConnectionOptions::default();
+    let mut options = unhurried();
     options.session.ping_interval = Some(Duration::from_millis(20));
     options.session.ping_timeout = Duration::from_millis(20);
     let (mut connection, mut raw) = opened_with(&options);
@@ -109,8 +109,9 @@ fn a_thread_that_waits_by_itself_notices_a_silent_server() {
 
 #[test]
 fn what_arrived_while_nobody_looked_is_not_late() {
-    let mut options = ConnectionOptions::default();
-    options.session.frame_timeout = Duration::from_secs(1);
+    const FRAME_TIMEOUT: Duration = Duration::from_secs(4);
+    let mut options = unhurried();
+    options.session.frame_timeout = FRAME_TIMEOUT;
     options.session.ping_interval = None;
     let (mut connection, mut raw) = opened_with(&options);
     // More than is read at once.
@@ -123,7 +124,7 @@ fn what_arrived_while_nobody_looked_is_not_late() {
     });
     raw.write(rest);
     // With what it gets for the part that is read first.
-    let over = connection.waits().until.unwrap() + Duration::from_secs(1);
+    let over = connection.waits().until.unwrap() + FRAME_TIMEOUT;
     until("its time is over", || Instant::now() > over);
     assert_eq!(message(&mut connection).len(), 20_000);
 }

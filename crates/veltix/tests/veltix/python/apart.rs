@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use superstream_veltix::frames::Wire;
-use superstream_veltix::{Address, CloseReason, Connection, ConnectionOptions, Error, Server};
+use superstream_veltix::{Address, CloseReason, Connection, Error, Server};
 
 use super::{Python, VERSIONS};
 use crate::support::*;
@@ -39,10 +39,7 @@ fn a_server_of_another_version_is_left_at_once_and_notices() {
         assert!(is_refused(ours, &refused), "{version}: {refused:?}");
         python.says("refused");
 
-        let mut options = ConnectionOptions {
-            session: patience(),
-            ..ConnectionOptions::default()
-        };
+        let mut options = unhurried();
         options.session.wire = Some(ours);
         let address = Address::new("127.0.0.1", reserved.port());
         let opened = Connection::open(&address, &options, Instant::now() + LONG);
