@@ -70,7 +70,8 @@ impl Scene {
         let mut command = with_library(Library::DropIn, compile("tests/c/crowd.c"));
         command
             .arg(&self.cluster.brokers)
-            .env("SUPERSTREAM_HOST", self.service.url());
+            .env("SUPERSTREAM_HOST", self.service.url())
+            .env("SUPERSTREAM_RESPONSE_TIMEOUT", "60000");
         Driver::spawn(&mut command)
     }
 

@@ -197,9 +197,11 @@ fn a_no_that_stays_one_is_told() {
         client.starts(&no);
         Ok(())
     });
-    let mut driver = start(&service, TIMEOUT, &[]);
+    // It has to come within that, on the slowest machine.
+    let waited = Duration::from_secs(8);
+    let mut driver = start(&service, waited, &[]);
     let took = driver.create("producer");
-    assert!(took < THREADS_TIMEOUT, "{took:?}");
+    assert!(took < 4 * waited, "{took:?}");
     assert_eq!(driver.get(0, "linger.ms"), "5");
     let status = driver.status(0);
     let note = status["note"].as_str().unwrap();

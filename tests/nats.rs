@@ -107,7 +107,8 @@ fn a_server_that_encrypts() {
     let authority = Authority::new();
     let [certificate, key] = authority.files("localhost");
     let [certificate, key] = [&certificate, &key].map(|file| file.display());
-    let config = format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\" }}");
+    let config =
+        format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\", timeout: 60 }}");
     let server = NatsServer::with(&config);
     for scheme in ["tls://", "nats://", ""] {
         let host = format!("{scheme}localhost:{}", server.port());
@@ -138,7 +139,7 @@ fn a_server_that_encrypts() {
 #[test]
 fn a_server_that_asks_often() {
     // It asks nobody who speaks: there are no reports.
-    let server = NatsServer::with("ping_interval: \"1s\"\nping_max: 3");
+    let server = NatsServer::with("ping_interval: \"1s\"\nping_max: 60");
     let nats = Nats {
         server,
         ..Nats::new()

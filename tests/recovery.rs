@@ -47,13 +47,18 @@ fn is_error(request: &Request) -> bool {
 fn the_service_comes_back(transport: Transport) {
     // A connection that breaks is tried once more at once, as a kept one may be stale.
     let breaks = AtomicU32::new(2);
+    let gate = Gate::default();
+    let door = gate.clone();
     let service = transport.serve(move |request, stream| {
         let broken = breaks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
             left.checked_sub(1)
         });
         match broken {
             Ok(_) => Ok(Then::Close),
-            Err(_) => advise(request, stream, &json!({"linger.ms": 50})),
+            Err(_) => {
+                door.wait();
+                advise(request, stream, &json!({"linger.ms": 50}))
+            }
         }
     });
     let mut driver = start_with(&service, LONG);
@@ -61,6 +66,7 @@ fn the_service_comes_back(transport: Transport) {
     driver.create("producer");
     assert_eq!(driver.status(0)["service"]["state"], "down");
     assert_eq!(driver.get(0, "linger.ms"), "5");
+    gate.open();
 
     // The first client's next registration, by the thread alone.
     let again = service.wait_for("a new try", |request| {
@@ -98,6 +104,8 @@ fn the_service_comes_back(transport: Transport) {
 
 /// The service answers after the first client has given up, and never again.
 fn a_late_answer_serves_the_next_client(transport: Transport) {
+    // Messages that no creator waits for have so long, too.
+    const TIMEOUT: Duration = Duration::from_secs(5);
     let gate = Gate::default();
     let door = gate.clone();
     let service = transport.serve(move |request, stream| {
@@ -112,7 +120,7 @@ fn a_late_answer_serves_the_next_client(transport: Transport) {
             &json!({"linger.ms": 50, "compression.type": "lz4"}),
         )
     });
-    let mut driver = start(&service);
+    let mut driver = start_with(&service, TIMEOUT);
     driver.set(&[("client.id", "same")]);
     let first = driver.create("producer");
     // The thread waits longer than the creator, but not for ever.

@@ -17,7 +17,7 @@ use superstream_tests::ledger::Ledger;
 use superstream_tests::transports::Transport;
 use superstream_tests::{Library, over_each_transport};
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 /// A creator that is hung up on has waited for that, and not for its timeout of twice as long.
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 

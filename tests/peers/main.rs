@@ -63,7 +63,7 @@ fn it_is_advised_and_tells_what_it_does() {
     let (scene, application, topic) = recorder::at_last(|patience| {
         let topic = topic("peers");
         let scene = Scene::with_services(1);
-        let mut application = scene.sdk(&kafka.brokers, &topic, &[]);
+        let mut application = scene.sdk(&kafka.brokers, &topic, &PATIENT);
         create(&scene, &mut application, "producer", "writes");
         application.produce("writes", RECORDS);
         create(&scene, &mut application, "consumer", "reads");

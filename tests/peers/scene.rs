@@ -53,7 +53,7 @@ impl Scene {
     pub fn with_services(count: usize) -> Self {
         // Clients and services are one user of NATS, the recorder another.
         let server = NatsServer::with(&format!(
-            "authorization {{ users: [\n\
+            "authorization {{ timeout: 60, users: [\n\
              {{ user: superstream_internal, password: {TOKEN} }}\n\
              {{ user: {USER}, password: {USER} }}\n] }}"
         ));

@@ -152,17 +152,26 @@ fn repeat_until(say: impl Fn(), mut is_heard: impl FnMut() -> bool) {
 }
 
 /// What the server itself calls it.
+#[track_caller]
 pub fn connection_id(service: &FaultService) -> String {
+    let mut ours = connection_ids(service);
+    assert_eq!(ours.len(), 1, "{ours:#?}");
+    ours.remove(0)
+}
+
+/// The same of each connection that there is of ours.
+pub fn connection_ids(service: &FaultService) -> Vec<String> {
     let server = service.nats().server();
-    let name = server.monitor("/varz")["server_name"].clone();
+    let server_name = server.monitor("/varz")["server_name"].clone();
     let connections = server.connections();
     let ours = |one: &&Value| {
         let name = one["name"].as_str().unwrap_or_default();
         name.starts_with("superstream-librdkafka/")
     };
-    let ours: Vec<&Value> = connections.iter().filter(ours).collect();
-    assert_eq!(ours.len(), 1, "{connections:#?}");
-    format!("{}:{}", name.as_str().unwrap(), ours[0]["cid"])
+    let server_name = server_name.as_str().unwrap();
+    let ours = connections.iter().filter(ours);
+    ours.map(|one| format!("{server_name}:{}", one["cid"]))
+        .collect()
 }
 
 /// An update as it comes over the wire.

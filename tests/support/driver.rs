@@ -16,8 +16,9 @@ use crate::{Library, compile, with_library};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The least that the library's thread waits for an answer, behind everybody's back.
 pub const THREADS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Who waits for the service waits longer: as long as the library's thread does.
-pub const PROMPTLY: Duration = Duration::from_secs(5);
+/// Who waits for the service waits longer: as long as the library's thread still does, of which a
+/// creator may have waited for two seconds.
+pub const PROMPTLY: Duration = Duration::from_secs(7);
 
 /// The application while it runs.
 pub struct Driver {

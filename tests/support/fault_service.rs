@@ -352,14 +352,17 @@ impl FaultService {
     /// Waits for something that requests bring about.
     #[track_caller]
     pub fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_within(PATIENCE, what, is_so);
+    }
+
+    /// The same, of something that takes long.
+    #[track_caller]
+    pub fn wait_within(&self, patience: Duration, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + patience;
         while !is_so() {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "{what}: not yet, after {:#?}",
-                self.requests().len()
-            );
+            let came = || self.requests().len();
+            assert!(!left.is_zero(), "{what}: not yet, after {}", came());
             let record = self.shared.record.lock().unwrap();
             // What came before the lock was taken wakes nobody.
             let soon = left.min(Duration::from_millis(200));

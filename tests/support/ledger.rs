@@ -26,6 +26,13 @@ impl Ledger {
         taken(reports)
     }
 
+    /// The number of a client's last report; 0 before the first.
+    pub fn sequence(&self, client_hash: &str) -> u64 {
+        let ledger = self.0.lock().unwrap();
+        let last = ledger.get(client_hash);
+        last.map_or(0, |report| report["sequence"].as_u64().unwrap())
+    }
+
     /// The records that a client has delivered.
     pub fn delivered(&self, client_hash: &str) -> u64 {
         self.0.lock().unwrap().get(client_hash).map_or(0, delivered)

@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::assert_success;
 use crate::fault_service::FaultService;
 use crate::preloading::compile_c;
+
+/// A bound against hanging: under valgrind, or with the records of a proof, it takes minutes.
+const LONGEST_RUN: Duration = Duration::from_secs(600);
 
 /// What keeps a process at its exit.
 fn stay() -> &'static Path {
@@ -119,7 +123,9 @@ pub fn run_to_goodbyes(command: &mut Command, clients: usize) -> (String, Vec<Va
         let ended: HashSet<_> = ends.map(|request| &request.path).collect();
         ended.len() >= clients
     };
-    service.wait_until("all goodbyes", || all_came() || application.has_failed());
+    service.wait_within(LONGEST_RUN, "all goodbyes", || {
+        all_came() || application.has_failed()
+    });
     let output = application.end();
     assert_success(command, &output);
     for name in &names {

@@ -12,11 +12,11 @@ fn takes_all(_: &Reports) -> Result<ReportsTaken, Failure> {
     Ok(ReportsTaken::default())
 }
 
-/// Sends what may be sent now.
-fn send_all(shared: &Shared, transport: &mut dyn Transport) {
+/// Sends what may be sent at a time. However long that takes, no pause is over meanwhile.
+fn send_all(shared: &Shared, transport: &mut dyn Transport, now: Instant) {
     loop {
         let mut state = lock(&shared.state);
-        match state.next_work(Instant::now()) {
+        match state.next_work(now) {
             Some(Work::Send(waiting)) => {
                 drop(state);
                 tell(shared, transport, waiting);
@@ -39,31 +39,31 @@ fn goodbyes(shared: &Shared, count: usize) {
 /// However many messages wait, one of them finds out.
 #[test]
 fn a_service_that_is_away_is_tried_once_and_then_after_a_pause() {
-    let (shared, begin) = (shared(), Instant::now());
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("connection refused".to_owned()));
     goodbyes(&shared, 100);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     assert_eq!(transport.other_messages, 1);
     let next = lock(&shared.state).next_at();
-    assert!(next.is_some_and(|at| at >= begin + Duration::from_millis(750)));
+    assert!(next.is_some_and(|at| at >= now + Duration::from_millis(750)));
 
     // A creator is there, and its registration gets through: so do the others, but the one that
     // has failed.
     transport.others = Ok(Said::Yes);
     creator(&shared);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     assert_eq!(transport.other_messages, 1 + 1 + 99);
 }
 
 /// What is never said to the service is said to the transport, which would speak for them for ever.
 #[test]
 fn clients_whose_goodbye_is_given_up_are_forgotten() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("connection refused".to_owned()));
     goodbyes(&shared, 1000);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     let beyond: Vec<_> = (128..1000 - 256).map(|it| format!("client-{it}")).collect();
     assert_eq!(transport.forgotten, beyond);
     let mut state = lock(&shared.state);
@@ -81,12 +81,12 @@ fn clients_whose_goodbye_is_given_up_are_forgotten() {
 /// Creators had no answer: the next ones need not wait, and their registrations neither.
 #[test]
 fn registrations_wait_for_a_service_that_has_failed_at_one() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("connection refused".to_owned()));
     for _ in 0..10 {
         creator(&shared);
-        send_all(&shared, &mut transport);
+        send_all(&shared, &mut transport, now);
     }
     assert_eq!(transport.other_messages, 1);
     assert!(lock(&shared.state).line.down().is_some());
@@ -95,11 +95,11 @@ fn registrations_wait_for_a_service_that_has_failed_at_one() {
 /// One that the service cannot digest is no reason to send the others late, or creators away.
 #[test]
 fn a_message_that_fails_holds_up_no_other() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Failed("an error".to_owned()));
     goodbyes(&shared, 10);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     assert_eq!(transport.other_messages, 10);
     assert_eq!(lock(&shared.state).line.down(), None);
 }
@@ -107,7 +107,7 @@ fn a_message_that_fails_holds_up_no_other() {
 /// It answers everything else.
 #[test]
 fn reports_that_hang_are_tried_ever_more_seldom() {
-    let (shared, begin) = (shared(), Instant::now());
+    let (shared, now) = (shared(), Instant::now());
     with_figures(&shared);
     let hangs = |_: &Reports| Err(Failure::Unavailable("no answer in time".to_owned()));
     let mut transport = Scripted::new(hangs);
@@ -116,12 +116,12 @@ fn reports_that_hang_are_tried_ever_more_seldom() {
         // Others get through, and bring no report with them.
         lock(&shared.state).line.reached();
         goodbyes(&shared, 1);
-        send_all(&shared, &mut transport);
+        send_all(&shared, &mut transport, now);
         assert!(transport.other_messages >= reports);
     }
     let next = lock(&shared.state).next_at();
     assert!(
-        next.is_some_and(|at| at >= begin + Duration::from_secs(3)),
+        next.is_some_and(|at| at >= now + Duration::from_secs(3)),
         "{next:?}"
     );
 }
@@ -129,12 +129,12 @@ fn reports_that_hang_are_tried_ever_more_seldom() {
 /// The service is well, but for one registration that it never answers.
 #[test]
 fn a_registration_that_hangs_holds_up_no_report() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     with_figures(&shared);
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("no answer in time".to_owned()));
     creator(&shared);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     assert_eq!(transport.other_messages, 1);
     let mut state = lock(&shared.state);
     let later = Instant::now() + Duration::from_secs(2);
@@ -152,13 +152,13 @@ fn a_registration_that_hangs_holds_up_no_report() {
 /// However many clients are created while the service registers none.
 #[test]
 fn reports_have_their_turn_while_nobody_is_registered() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     transport.others = Err(Failure::Unavailable("no answer in time".to_owned()));
     creator(&shared);
     creator(&shared);
     with_figures(&shared);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     let later = Instant::now() + Duration::from_secs(2);
     let work = lock(&shared.state).next_work(later);
     assert!(matches!(work, Some(Work::Report)));
@@ -169,12 +169,12 @@ fn reports_have_their_turn_while_nobody_is_registered() {
 /// One registration that the service never answers keeps no creator from asking.
 #[test]
 fn a_registration_that_was_tried_before_is_no_news_of_the_service() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     let away = Failure::Unavailable("no answer in time".to_owned());
     transport.others = Err(away.clone());
     creator(&shared);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     let mut state = lock(&shared.state);
     state.line.reached();
     let waiting = state
@@ -209,11 +209,11 @@ fn an_error_waits_until_its_client_is_registered() {
 
 #[test]
 fn a_client_that_is_gone_is_not_registered() {
-    let shared = shared();
+    let (shared, now) = (shared(), Instant::now());
     let mut transport = Scripted::new(takes_all);
     let client = creator(&shared);
     lock(&shared.state).say_goodbye(vec![client]);
-    send_all(&shared, &mut transport);
+    send_all(&shared, &mut transport, now);
     assert_eq!(transport.other_messages, 0);
 }
 

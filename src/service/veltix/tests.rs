@@ -24,7 +24,7 @@ fn veltix_at(port: u16, token: Option<&str>) -> Veltix {
     Veltix::new(
         &Address::new("127.0.0.1", port),
         token,
-        Duration::from_secs(3),
+        Duration::from_secs(60),
     )
 }
 
@@ -59,6 +59,18 @@ fn report(client_hash: &str) -> Reports {
             ..ClientReport::default()
         }],
     }
+}
+
+/// Checks that these clients were said to be on the connection, and no others. Where the answer is long
+/// in coming, it is said again.
+#[track_caller]
+fn assert_resumed(service: &Service, names: &[&str]) {
+    let told = service.told(RESUME);
+    let these = json!({ "client_hashes": names });
+    assert!(
+        !told.is_empty() && told.iter().all(|one| *one == these),
+        "{told:?}"
+    );
 }
 
 fn zstd(client_hash: &str) -> Value {
@@ -158,10 +170,7 @@ fn the_clients_of_a_connection_that_broke_are_on_the_next_one() {
         client_hash: "h1".to_owned(),
     };
     hear(&mut veltix, "who is not known", |heard| *heard == unknown);
-    assert_eq!(
-        service.told(RESUME),
-        [json!({"client_hashes": ["h1", "h2"]})]
-    );
+    assert_resumed(&service, &["h1", "h2"]);
     assert_eq!(veltix.names.all(), ["h2"]);
 }
 
@@ -261,5 +270,5 @@ fn a_client_that_reports_is_on_the_connection() {
     hear(&mut veltix, "that it is told", |heard| {
         *heard == Heard::Reached
     });
-    assert_eq!(service.told(RESUME), [json!({"client_hashes": ["h1"]})]);
+    assert_resumed(&service, &["h1"]);
 }

@@ -173,7 +173,6 @@ fn pauses_grow_while_connections_end_at_once() {
         let pause = nats.look_at().unwrap().duration_since(begin);
         pauses.push(pause);
     }
-    assert!(pauses.is_sorted(), "{pauses:?}");
     assert!(pauses[3] >= Duration::from_secs(5), "{pauses:?}");
     drop(service);
 }
