@@ -1,6 +1,8 @@
 //! What a service says unasked to clients that run: what this library can do is for the next client,
 //! and the rest harms nobody.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -121,18 +123,22 @@ fn updates_that_are_not_for_this_library(transport: Transport) {
 /// The service may give two clients of a connection one name.
 #[test]
 fn two_clients_of_one_name() {
-    let service = deployed::serve(|client| {
+    let created = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&created);
+    let service = deployed::serve(move |client| {
         client.client_hash = "same".to_owned();
         client.is_named()?;
-        client.starts(&json!({"start": true, "optimized_configuration": {"linger.ms": 50}}));
+        let start = json!({"start": true, "optimized_configuration": {"linger.ms": 50}});
+        // What the one says of itself is no word of the other.
+        let before = seen.load(Ordering::SeqCst);
+        client.starts_until(&start, || seen.load(Ordering::SeqCst) > before);
         Ok(())
     });
     let mut driver = start(&service, LONG, &[]);
     for client in 0..2 {
         driver.create("producer");
+        created.fetch_add(1, Ordering::SeqCst);
         assert_eq!(driver.get(client, "linger.ms"), "50");
-        // The service says the word to start until it hears this: of the next one, not of this one.
-        service.wait_for_several(client + 1, "its kind", tells_kind);
     }
     driver.expect("destroy 0", "destroyed");
     let update = update(

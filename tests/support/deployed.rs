@@ -95,9 +95,16 @@ impl Newcomer<'_> {
 
     /// Says it until the client shows that it has been created.
     pub fn starts(&mut self, word: &Value) {
-        let told = || self.kinds.lock().unwrap().get(&self.client_hash).copied();
-        let (before, deadline) = (told(), Instant::now() + PATIENCE);
-        while told() == before && Instant::now() < deadline {
+        let (kinds, name) = (Arc::clone(&self.kinds), self.client_hash.clone());
+        let told = || kinds.lock().unwrap().get(&name).copied();
+        let before = told();
+        self.starts_until(word, || told() != before);
+    }
+
+    /// Says it until something is so.
+    pub fn starts_until(&mut self, word: &Value, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() && Instant::now() < deadline {
             let subject = start_of(&self.client_hash);
             self.stream.publish(&subject, &word.to_string());
             thread::sleep(PAUSE);
