@@ -139,6 +139,8 @@ fn two_clients_of_one_name() {
         driver.create("producer");
         created.fetch_add(1, Ordering::SeqCst);
         assert_eq!(driver.get(client, "linger.ms"), "50");
+        // One that is told while both are there is of both.
+        service.wait_for_several(client + 1, "its kind", tells_kind);
     }
     driver.expect("destroy 0", "destroyed");
     let update = update(
@@ -169,11 +171,8 @@ fn a_server_that_starts_again() {
             let present = connection_ids(&service);
             let requests = service.requests();
             let mut told = requests.iter().filter(|one| one.is("POST", &path));
-            told.any(|one| {
-                present
-                    .iter()
-                    .any(|id| one.json()["new_nats_connection_id"] == **id)
-            })
+            present.len() == 1
+                && told.any(|one| one.json()["new_nats_connection_id"] == *present[0])
         });
     }
     let update = update(

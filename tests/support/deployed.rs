@@ -1,7 +1,7 @@
 //! A service as the deployed one is over NATS: it gives a client its name first, and says whether the
 //! client may start in a message of its own, which is lost on whoever does not listen yet.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -22,29 +22,29 @@ pub struct Newcomer<'s> {
     /// `client-0`, `client-1`, … in the order of the registrations.
     pub client_hash: String,
     stream: &'s mut dyn Stream,
-    kinds: Kinds,
+    created: Created,
 }
 
-/// How often clients of a name have said of which kind they are: they do once they are created.
-type Kinds = Arc<Mutex<BTreeMap<String, usize>>>;
+/// The names of the clients that have said of which kind they are: they do once they are created.
+type Created = Arc<Mutex<BTreeSet<String>>>;
 
 /// A service that registers by a script, and takes everything else.
 pub fn serve(
     register: impl Fn(&mut Newcomer<'_>) -> io::Result<()> + Send + Sync + 'static,
 ) -> FaultService {
-    let kinds = Kinds::default();
+    let created = Created::default();
     Transport::Nats.serve(move |request, stream| {
         if request.registers() {
             register(&mut Newcomer {
                 client_hash: format!("client-{}", request.registrations_before),
                 stream,
-                kinds: Arc::clone(&kinds),
+                created: Arc::clone(&created),
             })?;
             return Ok(Then::KeepAlive);
         }
         if tells_kind(request) {
             let name = request.json()["client_hash"].as_str().unwrap().to_owned();
-            *kinds.lock().unwrap().entry(name).or_default() += 1;
+            created.lock().unwrap().insert(name);
         }
         // To those who ask, any answer is one.
         stream.answer("200 OK", "")?;
@@ -95,10 +95,8 @@ impl Newcomer<'_> {
 
     /// Says it until the client shows that it has been created.
     pub fn starts(&mut self, word: &Value) {
-        let (kinds, name) = (Arc::clone(&self.kinds), self.client_hash.clone());
-        let told = || kinds.lock().unwrap().get(&name).copied();
-        let before = told();
-        self.starts_until(word, || told() != before);
+        let (created, name) = (Arc::clone(&self.created), self.client_hash.clone());
+        self.starts_until(word, || created.lock().unwrap().contains(&name));
     }
 
     /// Says it until something is so.

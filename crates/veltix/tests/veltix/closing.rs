@@ -37,16 +37,20 @@ fn send_much(mut send: impl FnMut(&Request) -> Result<RequestId, Error>) {
     }
 }
 
+/// A server of these settings with room for all of them, and so much time to write them when it closes.
+fn roomy_server(endpoint: &Endpoint, mut config: ServerConfig, close_timeout: Duration) -> Server {
+    config.close_timeout = close_timeout;
+    patient(&mut config.session);
+    roomy(&mut config.session);
+    Server::on(endpoint, config)
+}
+
 /// A server on this endpoint, and a client of it that has been sent more than it has read.
 fn much_for_a_raw_client(
     endpoint: &Endpoint,
     close_timeout: Duration,
 ) -> (Server, ClientInfo, Raw) {
-    let mut config = ServerConfig::new("127.0.0.1", 0);
-    config.close_timeout = close_timeout;
-    patient(&mut config.session);
-    roomy(&mut config.session);
-    let server = Server::on(endpoint, config);
+    let server = roomy_server(endpoint, ServerConfig::new("127.0.0.1", 0), close_timeout);
     let (connects, connected) = channel();
     server.on_connect(move |client| connects.send(client.clone()).unwrap());
     server.start().unwrap();
@@ -179,11 +183,8 @@ fn an_endpoint_that_ends_writes_what_was_sent() {
 #[test]
 fn what_tls_holds_goes_out_too() {
     let (server_tls, client_tls) = crate::tls::certificates();
-    let mut config = ServerConfig::new("127.0.0.1", 0).with_tls(server_tls);
-    config.close_timeout = LONG;
-    patient(&mut config.session);
-    roomy(&mut config.session);
-    let server = Server::on(&endpoint(), config);
+    let config = ServerConfig::new("127.0.0.1", 0).with_tls(server_tls);
+    let server = roomy_server(&endpoint(), config, LONG);
     let (go, may_go) = channel();
     let may_go = Mutex::new(may_go);
     server.on_connect(move |client| {

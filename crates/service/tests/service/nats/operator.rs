@@ -1,7 +1,7 @@
 //! What the operator of both servers meets: credentials, certificates, a server that is away.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -113,7 +113,7 @@ const GOES_ON: &str = "is tried again";
 
 /// The exit code of a start that comes to nothing, and what it says. One that learns too late whether it
 /// is let in goes on: it is started again.
-fn refused(arguments: &[&str]) -> (Option<i32>, String, String) {
+fn refused(arguments: &[&str]) -> (Option<i32>, String, Vec<u8>) {
     loop {
         let mut child = program()
             .args(["--listen", "127.0.0.1:0", "--exit-with-parent"])
@@ -125,19 +125,14 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut errors = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while errors.read_line(&mut said).unwrap() > 0 && !said.contains(GOES_ON) {}
-        if said.contains(GOES_ON) {
+        let goes_on = said.contains(GOES_ON);
+        if goes_on {
             child.kill().unwrap();
-            child.wait().unwrap();
-            continue;
         }
-        let mut out = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut out)
-            .unwrap();
-        return (child.wait().unwrap().code(), said, out);
+        let output = child.wait_with_output().unwrap();
+        if !goes_on {
+            return (output.status.code(), said, output.stdout);
+        }
     }
 }
 
